@@ -1,0 +1,421 @@
+//! Hands out background work, and takes its results.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use super::engine::Engine;
+use super::freeze::FrozenState;
+use super::job::{Flush, Job, JobKind, JobState, Place, Prepare};
+use super::merge::Merge;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::format::{Change, Intent, Order};
+use crate::memtable::Memtable;
+use crate::read::ReadMode;
+use crate::run::RunSettings;
+use crate::version::Version;
+
+/// What is not needed any more: files to remove, and memory whose release takes time.
+#[derive(Debug, Default)]
+pub(super) struct Discard {
+    disk: Option<Arc<dyn Disk>>,
+    files: Vec<String>,
+    versions: Vec<Arc<Version>>,
+    tables: Vec<Arc<Memtable>>,
+}
+
+impl Discard {
+    pub(super) fn version(&mut self, version: Arc<Version>) {
+        self.versions.push(version);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.tables.is_empty() && self.versions.len() < 64
+    }
+
+    pub(super) fn step(&mut self) -> Result<JobState> {
+        self.versions.clear();
+        self.tables.clear();
+        if let Some(disk) = &self.disk {
+            for name in self.files.drain(..) {
+                crate::manifest::remove_if_there(&**disk, &name)?;
+            }
+        }
+        Ok(JobState::Done)
+    }
+}
+
+impl Engine {
+    /// Background work that can be done now, the most urgent first. Several jobs may be under
+    /// way at once.
+    pub fn take_job(&mut self) -> Option<Job> {
+        if self.log.is_none() || self.failed.is_some() {
+            return None;
+        }
+        if self.background_failed && self.background_may_go_on().is_err() {
+            return None;
+        }
+        if self.background_failed {
+            return None;
+        }
+        self.take_prepare_job()
+            .or_else(|| self.take_flush_job())
+            .or_else(|| self.take_merge_job())
+            .or_else(|| self.take_discard_job())
+    }
+
+    /// Takes back a job with its result: only now it counts. A full disk is no error: the job is
+    /// tried again later.
+    pub fn finish_job(&mut self, job: Job, result: Result<()>) -> Result<()> {
+        let is_full = matches!(&result, Err(Error::Full { .. }));
+        if let Err(error) = &result {
+            tracing::warn!(%error, "background work failed");
+        }
+        self.background_failed = result.is_err();
+        match job.kind {
+            JobKind::Prepare(prepare) => self.finish_prepare(prepare, result.is_ok())?,
+            JobKind::Flush(flush) => self.finish_flush(flush, result.is_ok())?,
+            JobKind::Merge(merge) => self.finish_merge(merge, result.is_ok())?,
+            JobKind::Discard(_) => {}
+        }
+        match result {
+            Err(_) if is_full => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Does all background work that there is, on this thread.
+    pub fn work(&mut self) -> Result<()> {
+        while let Some(mut job) = self.take_job() {
+            let result = job.run();
+            let failed = result.is_err();
+            self.finish_job(job, result)?;
+            if failed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place {
+            disk: Arc::clone(&self.disk),
+            database: self.database,
+            epoch: self.epoch,
+            block_length: self.options.block_length,
+            budget: Arc::clone(&self.budget),
+        }
+    }
+
+    fn take_prepare_job(&mut self) -> Option<Job> {
+        let log = self.log.as_ref()?;
+        // The first segments are prepared when the first write comes.
+        if self.preparing || !log.has_begun() || !log.wants_prepared() || log.is_full() {
+            return None;
+        }
+        let (number, is_known) = self.choose_segment_number();
+        self.preparing = true;
+        let reserve = self.options.reserve_length;
+        let place = self.place();
+        let prepare = Prepare { place, number, is_known, reserve, prepared: None };
+        Some(Job { kind: JobKind::Prepare(prepare) })
+    }
+
+    fn finish_prepare(&mut self, prepare: Prepare, is_sound: bool) -> Result<()> {
+        self.preparing = false;
+        match prepare.prepared {
+            Some(prepared) if is_sound => self.add_segment(prepared, prepare.is_known),
+            _ => {
+                self.reusable_again(prepare.number, prepare.is_known);
+                Ok(())
+            }
+        }
+    }
+
+    fn reusable_again(&mut self, number: u32, is_known: bool) {
+        match is_known {
+            true => self.reusable.push_front(number),
+            false => self.next_segment = self.next_segment.min(number),
+        }
+    }
+
+    pub(super) fn take_flush_job(&mut self) -> Option<Job> {
+        if self.flushing {
+            return None;
+        }
+        let frozen = self.frozen.front_mut()?;
+        let FrozenState::Ready(checkpoint) = &mut frozen.state else { return None };
+        let checkpoint = checkpoint.take();
+        frozen.state = FrozenState::Flushing(checkpoint);
+        let (number, table) = (frozen.number, Arc::clone(&frozen.table));
+        self.flushing = true;
+        let numbers = [0; 3].map(|_| self.take_run_number());
+        let voided = Arc::clone(&self.version.voided);
+        let flush = Flush::new(self.place(), number, table, voided, numbers);
+        Some(Job { kind: JobKind::Flush(flush) })
+    }
+
+    fn finish_flush(&mut self, flush: Flush, is_sound: bool) -> Result<()> {
+        self.flushing = false;
+        let Some(frozen) = self.frozen.front_mut() else {
+            unreachable!("only the oldest table is written")
+        };
+        assert_eq!(frozen.number, flush.frozen_number, "only the oldest table is written");
+        let FrozenState::Flushing(checkpoint) = &mut frozen.state else {
+            unreachable!("it was being written")
+        };
+        let checkpoint = checkpoint.take();
+        let mut changes: Vec<Change> =
+            flush.runs.iter().map(|run| Change::RunAdded(run.summary)).collect();
+        if let Some(checkpoint) = &checkpoint {
+            changes.push(Change::Checkpoint(checkpoint.clone()));
+        }
+        if let Some(log) = &mut self.log {
+            let closed = log.take_closed();
+            changes.extend(
+                closed.into_iter().map(|(number, length)| Change::SegmentClosed { number, length }),
+            );
+        }
+        let committed = match is_sound && !changes.is_empty() {
+            true => self.commit_manifest(&changes),
+            false => Ok(()),
+        };
+        if !is_sound || matches!(committed, Err(Error::Full { .. })) {
+            self.give_back_closed(&changes);
+            if let Some(frozen) = self.frozen.front_mut() {
+                frozen.state = FrozenState::Ready(checkpoint);
+            }
+            self.discard_files(flush.numbers);
+            return Ok(());
+        }
+        committed?;
+        self.run_bytes_written += flush.runs.iter().map(|run| run.summary.length).sum::<u64>();
+        self.frozen.pop_front();
+        let runs = flush.runs;
+        self.publish(|version| {
+            version.frozen.pop();
+            for run in runs {
+                version.runs_mut(run.summary.order).push(run);
+            }
+            version.sort_runs();
+        });
+        self.discard.tables.push(flush.table);
+        self.retire_intents();
+        Ok(())
+    }
+
+    fn give_back_closed(&mut self, changes: &[Change]) {
+        if let Some(log) = &mut self.log {
+            for change in changes {
+                if let Change::SegmentClosed { number, length } = change {
+                    log.closed_again(*number, *length);
+                }
+            }
+        }
+    }
+
+    fn take_merge_job(&mut self) -> Option<Job> {
+        if self.merging || self.is_full() {
+            return None;
+        }
+        let (order, inputs) = Order::ALL.into_iter().find_map(|order| {
+            let runs = self.version.runs(order);
+            (0..u8::MAX).find_map(|level| {
+                let inputs: Vec<_> =
+                    runs.iter().filter(|run| run.summary.level == level).cloned().collect();
+                (inputs.len() >= self.options.fan_out).then_some((order, inputs))
+            })
+        })?;
+        self.merging = true;
+        let number = self.take_run_number();
+        let reader = self.reader(ReadMode::Calls).without_cache();
+        let merge = Merge::new(self.place(), order, inputs, self.snapshot(), reader, number);
+        Some(Job { kind: JobKind::Merge(merge) })
+    }
+
+    fn finish_merge(&mut self, merge: Merge, is_sound: bool) -> Result<()> {
+        self.merging = false;
+        let removed = merge.inputs.iter().map(|run| run.summary.number);
+        let mut changes: Vec<Change> =
+            removed.clone().map(|number| Change::RunRemoved { number }).collect();
+        changes.extend(merge.output.iter().map(|run| Change::RunAdded(run.summary)));
+        let committed = match is_sound {
+            true => self.commit_manifest(&changes),
+            false => Ok(()),
+        };
+        if !is_sound || matches!(committed, Err(Error::Full { .. })) {
+            self.discard_files(merge.number_of_output());
+            return Ok(());
+        }
+        committed?;
+        let removed: Vec<u32> = removed.collect();
+        let order = merge.order;
+        let floor = merge.base.seq;
+        if let Some(run) = &merge.output {
+            self.run_bytes_written += run.summary.length;
+        }
+        let output = merge.output;
+        self.publish(|version| {
+            let runs = version.runs_mut(order);
+            runs.retain(|run| !removed.contains(&run.summary.number));
+            runs.extend(output);
+            version.sort_runs();
+            version.seq_floor = version.seq_floor.max(floor);
+        });
+        self.discard_files(removed);
+        self.retire_intents();
+        Ok(())
+    }
+
+    fn discard_files(&mut self, numbers: impl IntoIterator<Item = u32>) {
+        self.discard.files.extend(numbers.into_iter().map(RunSettings::name));
+    }
+
+    fn take_discard_job(&mut self) -> Option<Job> {
+        if self.discard.is_empty() {
+            return None;
+        }
+        self.take_job_to_discard()
+    }
+
+    pub(super) fn take_job_to_discard(&mut self) -> Option<Job> {
+        let mut discard = std::mem::take(&mut self.discard);
+        discard.disk = Some(Arc::clone(&self.disk));
+        Some(Job { kind: JobKind::Discard(discard) })
+    }
+
+    pub(super) fn take_run_number(&mut self) -> u32 {
+        let number = self.next_run;
+        self.next_run += 1;
+        number
+    }
+
+    /// Forgets intents that nothing is left to be hidden by: no run, table or open transaction is
+    /// as old.
+    fn retire_intents(&mut self) {
+        let oldest_run =
+            self.version.runs.iter().flatten().map(|run| run.summary.seq_min).min();
+        let oldest_run = oldest_run.unwrap_or(u64::MAX);
+        let tables = self.frozen.iter().map(|frozen| frozen.start_seq).min();
+        let oldest_table = tables.unwrap_or(u64::MAX).min(self.table_start.seq);
+        let idle = self.transactions.is_empty() && self.applying.is_empty();
+        let merging = self.merging || self.flushing;
+        let retired = |intent: &Intent| {
+            let seq = intent.seq();
+            idle && !merging && seq < oldest_run && seq < oldest_table && seq <= self.visible
+        };
+        if self.version.intents.iter().any(retired) {
+            let kept: Vec<Intent> =
+                self.version.intents.iter().filter(|i| !retired(i)).copied().collect();
+            self.publish(|version| version.intents = Arc::new(kept));
+        }
+    }
+}
+
+/// A thread that works at jobs, for programs without an event loop of their own.
+#[derive(Debug)]
+pub struct Worker {
+    jobs: Option<Sender<Job>>,
+    results: Receiver<(Job, Result<()>)>,
+    under_way: usize,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Items between two looks for something more urgent.
+const STEP_ITEMS: usize = 2048;
+/// Jobs given to a worker at once: one that is urgent and one that is patient.
+const UNDER_WAY_MAX: usize = 2;
+
+impl Worker {
+    /// Starts the thread.
+    pub fn start() -> std::io::Result<Self> {
+        let (jobs, inbox) = channel();
+        let (outbox, results) = channel();
+        let thread = std::thread::Builder::new()
+            .name(String::from("background"))
+            .spawn(move || work_off(&inbox, &outbox))?;
+        Ok(Self { jobs: Some(jobs), results, under_way: 0, thread: Some(thread) })
+    }
+
+    /// Gives the thread what there is to do, and the engine what is done.
+    pub fn exchange(&mut self, engine: &mut Engine) -> Result<()> {
+        while let Ok((job, result)) = self.results.try_recv() {
+            self.under_way -= 1;
+            engine.finish_job(job, result)?;
+        }
+        while self.under_way < UNDER_WAY_MAX
+            && let Some(job) = engine.take_job()
+        {
+            self.under_way += 1;
+            if let Some(jobs) = &self.jobs {
+                // The thread ends only when this end of the channel is gone.
+                let _ = jobs.send(job);
+            }
+        }
+        Ok(())
+    }
+
+    /// Like [`Worker::exchange`], but first waits for a result if a job is under way.
+    pub fn wait(&mut self, engine: &mut Engine) -> Result<()> {
+        if self.under_way > 0
+            && let Ok((job, result)) = self.results.recv()
+        {
+            self.under_way -= 1;
+            engine.finish_job(job, result)?;
+        }
+        self.exchange(engine)
+    }
+
+    /// Waits for all jobs under way and ends the thread.
+    pub fn stop(mut self, engine: &mut Engine) -> Result<()> {
+        while self.under_way > 0 {
+            if let Ok((job, result)) = self.results.recv() {
+                self.under_way -= 1;
+                engine.finish_job(job, result)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work_off(inbox: &Receiver<Job>, outbox: &Sender<(Job, Result<()>)>) {
+    let mut patient: Option<Job> = None;
+    loop {
+        let job = match &patient {
+            Some(_) => inbox.try_recv().ok(),
+            None => match inbox.recv() {
+                Ok(job) => Some(job),
+                Err(_) => return,
+            },
+        };
+        match (job, &mut patient) {
+            (Some(job), None) if job.is_patient() => patient = Some(job),
+            (Some(mut job), _) => {
+                let result = job.run();
+                let _ = outbox.send((job, result));
+            }
+            (None, Some(job)) => {
+                let result = match job.step(STEP_ITEMS) {
+                    Ok(JobState::More) => continue,
+                    Ok(JobState::Done) => Ok(()),
+                    Err(error) => Err(error),
+                };
+                if let Some(job) = patient.take() {
+                    let _ = outbox.send((job, result));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+}

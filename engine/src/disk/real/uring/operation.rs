@@ -1,0 +1,244 @@
+//! One request to a ring: the entries that carry it out, and what their results mean.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use io_uring::opcode;
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{Fd, FsyncFlags, Timespec};
+
+use crate::disk::real::system;
+use crate::disk::real::vectors::{CALL_LENGTH_MAX, Vectors};
+use crate::disk::{Done, File, Request, Sync};
+
+/// Entries of one operation at most: write, sync, delay.
+pub(super) const CHAIN_LENGTH_MAX: usize = 3;
+
+/// Which entry of an operation: its place in the user data, so that results find their way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// The write or read itself.
+    Transfer,
+    /// The sync, alone or behind a write.
+    Sync,
+    /// The time that the sync is made to take longer.
+    Delay,
+}
+
+impl Stage {
+    pub(super) fn number(self) -> u64 {
+        match self {
+            Stage::Transfer => 0,
+            Stage::Sync => 1,
+            Stage::Delay => 2,
+        }
+    }
+
+    pub(super) fn from_number(number: u64) -> Self {
+        match number {
+            0 => Stage::Transfer,
+            1 => Stage::Sync,
+            2 => Stage::Delay,
+            _ => unreachable!("entries carry the number of a stage"),
+        }
+    }
+}
+
+/// What to do with an operation when all its entries have completed.
+pub(super) enum Outcome {
+    /// Start it again: it was interrupted, or a read has not reached the end.
+    Again,
+    /// It is over.
+    Over(io::Result<Done>),
+}
+
+/// A request on its way, with all memory that the kernel reads or writes for it.
+///
+/// The entries of a write with a sync are linked: the kernel begins the sync when the write has
+/// succeeded in full, and cancels it where the write failed or was short. All entries complete,
+/// cancelled or not.
+pub(super) struct Operation {
+    /// The token of the request.
+    pub(super) token: u64,
+    /// Entries started that have not completed.
+    pub(super) pending: usize,
+    work: Work,
+    /// Keeps the descriptor open.
+    _file: Arc<dyn File>,
+    descriptor: RawFd,
+    transferred: i32,
+    synced: i32,
+}
+
+enum Work {
+    Write {
+        vectors: Vectors,
+        offset: u64,
+        sync: Sync,
+    },
+    Sync,
+    /// The length of `buffer` is what was read so far, its capacity at least `length`.
+    Read {
+        buffer: Vec<u8>,
+        length: usize,
+        offset: u64,
+    },
+}
+
+impl Operation {
+    /// Makes ready; an error where there is no memory for what is to be read, or the offset is
+    /// none.
+    pub(super) fn new(token: u64, request: Request) -> io::Result<Self> {
+        let (file, work) = match request {
+            Request::Write {
+                file,
+                offset,
+                data,
+                sync,
+            } => {
+                system::file_offset(offset)?;
+                (
+                    file,
+                    Work::Write {
+                        vectors: Vectors::new(data),
+                        offset,
+                        sync,
+                    },
+                )
+            }
+            Request::Sync { file } => (file, Work::Sync),
+            Request::Read {
+                file,
+                offset,
+                length,
+            } => {
+                system::file_offset(offset)?;
+                let mut buffer = Vec::new();
+                buffer
+                    .try_reserve_exact(length)
+                    .map_err(|_| io::ErrorKind::OutOfMemory)?;
+                (
+                    file,
+                    Work::Read {
+                        buffer,
+                        length,
+                        offset,
+                    },
+                )
+            }
+        };
+        let descriptor = file
+            .descriptor()
+            .expect("queues serve files of their own disk");
+        Ok(Self {
+            token,
+            pending: 0,
+            work,
+            _file: file,
+            descriptor,
+            transferred: 0,
+            synced: 0,
+        })
+    }
+
+    /// The entries to start, at most [`CHAIN_LENGTH_MAX`], each with its stage. They point into
+    /// `self` and to `delay`, and are valid as long as both stay where they are.
+    pub(super) fn entries(&mut self, delay: Option<&Timespec>) -> Vec<(Stage, Entry)> {
+        let descriptor = Fd(self.descriptor);
+        let mut chain = Vec::with_capacity(CHAIN_LENGTH_MAX);
+        let syncs = match &mut self.work {
+            Work::Write {
+                vectors,
+                offset,
+                sync,
+            } => {
+                let array = vectors.array();
+                let count = u32::try_from(array.len()).expect("Vectors bounds the array");
+                let write = opcode::Writev::new(descriptor, array.as_ptr(), count);
+                chain.push((Stage::Transfer, write.offset(*offset).build()));
+                *sync == Sync::Data && vectors.is_whole()
+            }
+            Work::Sync => true,
+            Work::Read {
+                buffer,
+                length,
+                offset,
+            } => {
+                let filled = buffer.len();
+                let wanted = (*length - filled).min(CALL_LENGTH_MAX);
+                let wanted = u32::try_from(wanted).expect("CALL_LENGTH_MAX fits");
+                let rest = buffer.spare_capacity_mut().as_mut_ptr().cast();
+                let read = opcode::Read::new(descriptor, rest, wanted);
+                let position = *offset + u64::try_from(filled).expect("usize fits");
+                chain.push((Stage::Transfer, read.offset(position).build()));
+                false
+            }
+        };
+        if syncs {
+            let sync = opcode::Fsync::new(descriptor).flags(FsyncFlags::DATASYNC);
+            chain.push((Stage::Sync, sync.build()));
+            if let Some(delay) = delay {
+                chain.push((Stage::Delay, opcode::Timeout::new(delay).build()));
+            }
+        }
+        let last = chain.len() - 1;
+        for (_, entry) in &mut chain[..last] {
+            *entry = entry.clone().flags(Flags::IO_LINK);
+        }
+        chain
+    }
+
+    /// Notes the result of an entry.
+    pub(super) fn record(&mut self, stage: Stage, result: i32) {
+        assert!(self.pending > 0, "an entry completes once");
+        self.pending -= 1;
+        match stage {
+            Stage::Transfer => self.transferred = result,
+            Stage::Sync => self.synced = result,
+            // A delay ends with ETIME, or is cancelled with what it is laid over.
+            Stage::Delay => {}
+        }
+    }
+
+    /// What became of it, when nothing is pending.
+    pub(super) fn outcome(&mut self) -> Outcome {
+        assert!(self.pending == 0, "the kernel is still at it");
+        let transferred = match usize::try_from(self.transferred) {
+            Ok(count) => count,
+            Err(_) => return failure(self.transferred),
+        };
+        match &mut self.work {
+            Work::Write { vectors, sync, .. } => {
+                let is_whole = vectors.is_whole() && transferred == vectors.length();
+                if is_whole && *sync == Sync::Data && self.synced < 0 {
+                    return failure(self.synced);
+                }
+                Outcome::Over(Ok(Done::Written(transferred)))
+            }
+            Work::Sync if self.synced < 0 => failure(self.synced),
+            Work::Sync => Outcome::Over(Ok(Done::Synced)),
+            Work::Read { buffer, length, .. } => {
+                let filled = buffer.len() + transferred;
+                assert!(filled <= *length, "more was read than was asked for");
+                // SAFETY: the kernel wrote `transferred` bytes behind those that were there, into
+                // the spare capacity that it was given.
+                unsafe { buffer.set_len(filled) };
+                if transferred > 0 && filled < *length {
+                    return Outcome::Again;
+                }
+                Outcome::Over(Ok(Done::Read(Bytes::from(std::mem::take(buffer)))))
+            }
+        }
+    }
+}
+
+/// What a negative result means.
+fn failure(result: i32) -> Outcome {
+    match -result {
+        // Writing, syncing and reading the same again does no harm.
+        libc::EINTR | libc::EAGAIN => Outcome::Again,
+        code => Outcome::Over(Err(io::Error::from_raw_os_error(code))),
+    }
+}

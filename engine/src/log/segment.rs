@@ -1,0 +1,107 @@
+//! Segment files: their names, how they are prepared and opened.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::disk::{Access, Disk};
+use crate::error::{Error, Result};
+use crate::format::{DatabaseId, FileHeader, FileKind, HEADER_LENGTH};
+use crate::manifest::write_all;
+use crate::run::read_exact;
+use crate::version::Segment;
+
+/// Name of the file of a segment.
+pub(crate) fn segment_name(number: u32) -> String {
+    format!("log-{number:08x}")
+}
+
+/// The number in the name of a segment's file.
+pub(crate) fn segment_number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("log-")?;
+    let number = u32::from_str_radix(digits, 16).ok()?;
+    (segment_name(number) == name).then_some(number)
+}
+
+/// A segment that waits to be written to.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub(crate) segment: Arc<Segment>,
+    /// Bytes of it that are allocated: they can be written when the disk is full.
+    pub(crate) allocated: u64,
+}
+
+/// Makes a file for a segment, with `reserve` bytes allocated by writing zeros, all durable. If the file
+/// exists already it has no group, and gets a new header.
+pub(crate) fn prepare_segment(
+    disk: &dyn Disk,
+    database: DatabaseId,
+    number: u32,
+    epoch: u32,
+    reserve: u64,
+) -> Result<Prepared> {
+    let name = segment_name(number);
+    let path = disk.path(&name);
+    let header = FileHeader { kind: FileKind::Log, database, number, epoch };
+    let (file, length) = match disk.open(&name, Access::CreateNew) {
+        Ok(file) => (file, 0),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let file = disk
+                .open(&name, Access::ReadWrite)
+                .map_err(|e| Error::io("open", path.clone(), e))?;
+            let length = file.length().map_err(|e| Error::io("measure", path.clone(), e))?;
+            (file, length)
+        }
+        Err(error) => return Err(Error::io("create", path, error)),
+    };
+    let mut bytes = header.encode();
+    if length < reserve {
+        bytes.resize(usize::try_from(reserve).expect("the reserve fits in memory"), 0);
+    }
+    let allocated = length.max(bytes.len() as u64);
+    if let Err(error) = write_all(&*file, &path, &bytes, 0) {
+        if length == 0 {
+            // A file without a whole header would only be in the way.
+            let _ = disk.remove(&name);
+        }
+        return Err(error);
+    }
+    file.sync().map_err(|e| Error::io("sync", path.clone(), e))?;
+    disk.sync_directory().map_err(|e| Error::io("sync", disk.path(""), e))?;
+    let segment = Segment {
+        number,
+        seed: header.seed(),
+        path,
+        file,
+        sealed_length: OnceLock::new(),
+        mapping: OnceLock::new(),
+    };
+    Ok(Prepared { segment: Arc::new(segment), allocated })
+}
+
+/// Opens a segment that exists.
+pub(crate) fn open_segment(
+    disk: &dyn Disk,
+    database: DatabaseId,
+    number: u32,
+    access: Access,
+) -> Result<(Segment, FileHeader)> {
+    let name = segment_name(number);
+    let path = disk.path(&name);
+    let file = disk.open(&name, access).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::MissingFile { file: path.clone() },
+        _ => Error::io("open", path.clone(), error),
+    })?;
+    let header = read_exact(&*file, &path, 0, HEADER_LENGTH)?;
+    let header = FileHeader::decode(&header, FileKind::Log, &path)?;
+    if header.database != database || header.number != number {
+        return Err(Error::ForeignFile { file: path });
+    }
+    let segment = Segment {
+        number,
+        seed: header.seed(),
+        path,
+        file,
+        sealed_length: OnceLock::new(),
+        mapping: OnceLock::new(),
+    };
+    Ok((segment, header))
+}

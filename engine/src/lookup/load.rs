@@ -1,0 +1,162 @@
+//! Loading one revision.
+
+use bytes::Bytes;
+use model::{Oid, PartitionId, Tid};
+use sha1::Digest;
+
+use super::{Blocks, Find, Lookup, Scope, Source, Step, ready};
+use crate::error::Result;
+use crate::format::{Compression, Item, Key, Malformed, Order, Record};
+use crate::version::Snapshot;
+
+/// Which revision to load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// The newest.
+    Newest,
+    /// Exactly that of a transaction.
+    At(Tid),
+    /// The greatest tid strictly below.
+    Before(Tid),
+}
+
+/// A revision of an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revision {
+    /// The transaction that wrote it.
+    pub tid: Tid,
+    /// The transaction that wrote the next one, if there is one.
+    pub next_tid: Option<Tid>,
+    /// How `data` is coded.
+    pub compression: Compression,
+    /// The data.
+    pub data: Bytes,
+    /// NEO's label of an undo: the revision whose data this one repeats.
+    pub data_tid: Option<Tid>,
+    checksum: Option<[u8; 20]>,
+}
+
+impl Revision {
+    /// SHA-1 of `data`: as it was given when stored, or computed now.
+    pub fn checksum(&self) -> [u8; 20] {
+        self.checksum.unwrap_or_else(|| sha1::Sha1::digest(&self.data).into())
+    }
+}
+
+/// What a load found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LoadResult {
+    /// A revision with data.
+    Revision(Revision),
+    /// A revision that says that the object does not exist: a deletion, or a creation undone.
+    Deleted {
+        /// The transaction that wrote it.
+        tid: Tid,
+        /// The transaction that wrote the next one, if there is one.
+        next_tid: Option<Tid>,
+        /// NEO's label of an undo.
+        data_tid: Option<Tid>,
+    },
+    /// The object has revisions, but none that was asked for.
+    NoRevision,
+    /// The object has no revision at all.
+    NoSuchOid,
+}
+
+/// Loads one revision. At most one block of each run that may hold it is read, and its record.
+#[derive(Debug)]
+pub struct LoadLookup {
+    snapshot: Snapshot,
+    partition: PartitionId,
+    oid: Oid,
+    when: When,
+    find: Find,
+    found: Option<(Item, Option<Tid>)>,
+}
+
+impl LoadLookup {
+    /// Loads from a snapshot.
+    pub fn new(snapshot: Snapshot, partition: PartitionId, oid: Oid, when: When) -> Self {
+        let (a, b) = (partition.get(), oid.get());
+        let find = match when {
+            When::Newest => Find::at(Order::Objects, Scope::Column, Key::first(a, b, 0)),
+            When::At(tid) => {
+                Find::both(Order::Objects, Scope::Column, Key::first(a, b, !tid.get()))
+            }
+            When::Before(tid) => {
+                // Behind all items of this tid: those with lower ones.
+                let key = Key { a, b, c: !tid.get(), seq: 0 };
+                Find::both(Order::Objects, Scope::Column, key)
+            }
+        };
+        Self { snapshot, partition, oid, when, find, found: None }
+    }
+
+    fn go_on(&mut self, source: &mut dyn Source) -> Result<Step<LoadResult>> {
+        if self.found.is_none() {
+            let found = ready!(self.find.step(&self.snapshot, source)?);
+            let next_tid = found.before.map(|item| Tid::new(!item.key.c));
+            let item = match (self.when, found.at) {
+                (When::At(tid), Some(item)) if !item.key.c != tid.get() => {
+                    return Ok(Step::Done(LoadResult::NoRevision));
+                }
+                (_, Some(item)) => item,
+                (_, None) if next_tid.is_some() => {
+                    return Ok(Step::Done(LoadResult::NoRevision));
+                }
+                (_, None) => return Ok(Step::Done(LoadResult::NoSuchOid)),
+            };
+            if item.flags.has_no_data() {
+                return Ok(Step::Done(LoadResult::Deleted {
+                    tid: Tid::new(!item.key.c),
+                    next_tid,
+                    data_tid: item.extra.map(Tid::new),
+                }));
+            }
+            self.found = Some((item, next_tid));
+        }
+        let Some((item, next_tid)) = self.found else { unreachable!("just set") };
+        self.read(&item, next_tid, source)
+    }
+
+    fn read(
+        &self,
+        item: &Item,
+        next_tid: Option<Tid>,
+        source: &mut dyn Source,
+    ) -> Result<Step<LoadResult>> {
+        let Some(location) = item.location else { unreachable!("objects have locations") };
+        let segment = self.snapshot.segment(location.file)?;
+        let bytes = ready!(source.record(segment, location.offset, location.length)?);
+        let raw = segment.record(&bytes, location.offset)?;
+        let record = segment.sound(raw.decode(), location.offset)?;
+        let head = match record {
+            Record::Object(head) if head.oid == self.oid && head.partition == self.partition => {
+                head
+            }
+            _ => {
+                let expected = "the object that the index names";
+                return Err(segment.damaged(location.offset, Malformed { expected }));
+            }
+        };
+        let start = raw.length() - raw.body_length();
+        let end = raw.length();
+        Ok(Step::Done(LoadResult::Revision(Revision {
+            tid: Tid::new(!item.key.c),
+            next_tid,
+            compression: head.compression,
+            data: bytes.slice(start..end),
+            data_tid: head.data_tid,
+            checksum: head.checksum,
+        })))
+    }
+}
+
+impl Lookup for LoadLookup {
+    type Output = LoadResult;
+
+    fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<LoadResult>> {
+        let source = &mut *blocks.0;
+        self.go_on(source)
+    }
+}

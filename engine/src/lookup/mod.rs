@@ -1,0 +1,89 @@
+//! Reading, as machines without I/O.
+//!
+//! A lookup is stepped with a [`Source`] that has blocks and records at hand, or not: then the
+//! step returns [`Step::Need`], and is repeated when the source has what was needed. The same
+//! lookups serve an event loop, threads that may wait, and offline tools.
+
+mod find;
+mod history;
+mod load;
+mod merge;
+mod objects;
+mod transactions;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::disk::File;
+use crate::error::Result;
+use crate::run::{Block, RunFile};
+use crate::version::Segment;
+
+pub(crate) use find::{Find, Scope};
+pub use history::{HistoryEntry, HistoryLookup, UndoLookup, UndoResult};
+pub use load::{LoadLookup, LoadResult, Revision, When};
+pub(crate) use merge::MergeCursor;
+pub use objects::{LiveOids, LiveOidsLookup, ObjectPage, ObjectsLookup};
+pub use transactions::{
+    BoundsLookup, PartitionBounds, TidOfLookup, TidsLookup, TransactionLookup,
+};
+
+/// The outcome of one step.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// The lookup is done.
+    Done(T),
+    /// Bytes have to be read first.
+    Need(Need),
+}
+
+/// Bytes that a lookup waits for.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// From which file.
+    pub file: Arc<dyn File>,
+    /// Where.
+    pub offset: u64,
+    /// How many.
+    pub length: u32,
+    pub(crate) what: Needed,
+}
+
+/// What kind of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Needed {
+    Block { run: u32 },
+    Record { segment: u32 },
+}
+
+/// Serves blocks of runs and records of the log.
+pub(crate) trait Source {
+    /// A verified block.
+    fn block(&mut self, run: &RunFile, offset: u64, length: u32) -> Result<Step<Block>>;
+    /// Bytes of the log, not verified.
+    fn record(&mut self, segment: &Segment, offset: u64, length: u32) -> Result<Step<Bytes>>;
+}
+
+/// Something that is looked up, step by step.
+pub trait Lookup {
+    /// What it finds.
+    type Output;
+
+    /// Goes on as far as the source allows.
+    fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<Self::Output>>;
+}
+
+/// Where a lookup gets its bytes from. Only readers make one.
+pub struct Blocks<'a>(pub(crate) &'a mut dyn Source);
+
+/// The value of a step that is done; returns from the function with the need of one that is not.
+macro_rules! ready {
+    ($step:expr) => {
+        match $step {
+            $crate::lookup::Step::Done(value) => value,
+            $crate::lookup::Step::Need(need) => return Ok($crate::lookup::Step::Need(need)),
+        }
+    };
+}
+pub(crate) use ready;

@@ -1,0 +1,13 @@
+//! Index runs: sorted, immutable files of items.
+
+mod block;
+mod cursor;
+mod filter;
+mod reader;
+mod writer;
+
+pub(crate) use block::Block;
+pub(crate) use cursor::RunCursor;
+pub(crate) use filter::filter_hash;
+pub(crate) use reader::{Neighbours, PinBudget, RunFile, read_exact};
+pub(crate) use writer::{RunSettings, RunWriter};

@@ -1,0 +1,435 @@
+//! Opens a run and searches it.
+
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use super::block::Block;
+use super::filter::Filter;
+use super::writer::RunSettings;
+use crate::disk::{Access, Disk, File};
+use crate::error::{Error, Result};
+use crate::format::{
+    DatabaseId, Decoded, FileHeader, FileKind, HEADER_LENGTH, Item, Key, Location, Malformed,
+    Order, RunSummary, Take, malformed,
+};
+use crate::lookup::{Source, Step, ready};
+
+/// Length of the end of a run.
+pub(crate) const FOOTER_LENGTH: usize = 128;
+
+/// Memory that may still be used to pin filters and index levels.
+#[derive(Debug)]
+pub(crate) struct PinBudget {
+    rest: AtomicU64,
+}
+
+impl PinBudget {
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self { rest: AtomicU64::new(bytes) }
+    }
+
+    fn take(&self, bytes: u64) -> bool {
+        self.rest
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |rest| rest.checked_sub(bytes))
+            .is_ok()
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.rest.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A block that an index names: its first key and its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IndexEntry {
+    pub(crate) first: Key,
+    offset: u64,
+    length: u32,
+}
+
+/// A data block, by its place in the index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockRef {
+    root: usize,
+    leaf: usize,
+    pub(crate) entry: IndexEntry,
+}
+
+/// The last item before a key, and the first at or after it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Neighbours {
+    pub(crate) before: Option<Item>,
+    pub(crate) at: Option<Item>,
+}
+
+/// An open run. The root of its index is in memory; the level below and the filter too, where
+/// the budget allows, else they are read like data blocks.
+#[derive(Debug)]
+pub(crate) struct RunFile {
+    pub(crate) summary: RunSummary,
+    pub(crate) keys: u64,
+    pub(crate) path: String,
+    /// The whole file, mapped when a thread first reads it so.
+    pub(crate) mapping: OnceLock<Bytes>,
+    file: Arc<dyn File>,
+    seed: u32,
+    hash: u64,
+    root: Vec<IndexEntry>,
+    leaves: Option<Vec<IndexEntry>>,
+    filter: Option<Filter>,
+    budget: Arc<PinBudget>,
+    pinned_bytes: u64,
+}
+
+impl Drop for RunFile {
+    fn drop(&mut self) {
+        self.budget.give_back(self.pinned_bytes);
+    }
+}
+
+impl RunFile {
+    /// Opens and checks a run that the manifest names.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        database: DatabaseId,
+        summary: RunSummary,
+        budget: &Arc<PinBudget>,
+    ) -> Result<Self> {
+        let name = RunSettings::name(summary.number);
+        let path = disk.path(&name);
+        let file = disk.open(&name, Access::Read).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::MissingFile { file: path.clone() },
+            _ => Error::io("open", path.clone(), error),
+        })?;
+        let header = read_exact(&*file, &path, 0, HEADER_LENGTH)?;
+        let header = FileHeader::decode(&header, FileKind::Run, &path)?;
+        if header.database != database || header.number != summary.number {
+            return Err(Error::ForeignFile { file: path });
+        }
+        let mut run = Self {
+            summary,
+            keys: 0,
+            path,
+            mapping: OnceLock::new(),
+            file,
+            seed: header.seed(),
+            hash: 0,
+            root: Vec::new(),
+            leaves: None,
+            filter: None,
+            budget: Arc::clone(budget),
+            pinned_bytes: 0,
+        };
+        run.load()?;
+        Ok(run)
+    }
+
+    /// The xxh3 that the footer names, of all bytes before it.
+    pub(crate) fn expected_hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(crate) fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    /// Whether the run may hold revisions of an oid.
+    #[inline]
+    pub(crate) fn may_contain(&self, hash: u64) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.may_contain(hash))
+    }
+
+    /// Finds a key. Items of other oids (or, with `whole_partition`, of other partitions) are not
+    /// sought in the next block.
+    pub(crate) fn neighbours(
+        &self,
+        key: &Key,
+        whole_partition: bool,
+        source: &mut dyn Source,
+    ) -> Result<Step<Neighbours>> {
+        let Some(at) = ready!(self.block_before(key, source)?) else {
+            let Some(first) = ready!(self.first_block(source)?) else {
+                return Ok(Step::Done(Neighbours::default()));
+            };
+            let block = ready!(self.block(&first, source)?);
+            let found = self.sound(block.neighbours(key), &first)?;
+            return Ok(Step::Done(Neighbours { before: None, at: found.1 }));
+        };
+        let block = ready!(self.block(&at, source)?);
+        let (before, found) = self.sound(block.neighbours(key), &at)?;
+        if found.is_some() {
+            return Ok(Step::Done(Neighbours { before, at: found }));
+        }
+        let Some(next) = ready!(self.block_after(&at, source)?) else {
+            return Ok(Step::Done(Neighbours { before, at: None }));
+        };
+        let first = &next.entry.first;
+        if first.a != key.a || (first.b != key.b && !whole_partition) {
+            return Ok(Step::Done(Neighbours { before, at: None }));
+        }
+        let block = ready!(self.block(&next, source)?);
+        let (_, found) = self.sound(block.neighbours(key), &next)?;
+        Ok(Step::Done(Neighbours { before, at: found }))
+    }
+
+    /// The last data block whose first key is at or before `key`, or `None` if all are after.
+    pub(crate) fn block_before(
+        &self,
+        key: &Key,
+        source: &mut dyn Source,
+    ) -> Result<Step<Option<BlockRef>>> {
+        let entries = self.leaves.as_ref().unwrap_or(&self.root);
+        let Some(at) = last_at_or_before(entries, key) else { return Ok(Step::Done(None)) };
+        if self.leaves.is_some() {
+            let found = BlockRef { root: 0, leaf: at, entry: entries[at] };
+            return Ok(Step::Done(Some(found)));
+        }
+        let leaves = ready!(self.leaf_entries(at, source)?);
+        let leaf = last_at_or_before(&leaves, key).unwrap_or(0);
+        Ok(Step::Done(Some(BlockRef { root: at, leaf, entry: leaves[leaf] })))
+    }
+
+    /// The first data block.
+    pub(crate) fn first_block(&self, source: &mut dyn Source) -> Result<Step<Option<BlockRef>>> {
+        self.resolve(BlockRef { root: 0, leaf: 0, entry: self.root[0] }, source)
+    }
+
+    /// The data block behind another.
+    pub(crate) fn block_after(
+        &self,
+        at: &BlockRef,
+        source: &mut dyn Source,
+    ) -> Result<Step<Option<BlockRef>>> {
+        self.resolve(BlockRef { leaf: at.leaf + 1, ..*at }, source)
+    }
+
+    /// Reads a data block.
+    pub(crate) fn block(&self, at: &BlockRef, source: &mut dyn Source) -> Result<Step<Block>> {
+        self.read_block(&at.entry, source)
+    }
+
+    /// Turns a failure to decode a block into an error that says where.
+    pub(crate) fn sound<T>(&self, decoded: Decoded<T>, at: &BlockRef) -> Result<T> {
+        decoded.map_err(|malformed| self.damaged(at.entry.offset, malformed))
+    }
+
+    /// Verifies bytes that were read for a [`crate::lookup::Need`].
+    pub(crate) fn verify(&self, bytes: Bytes, offset: u64) -> Result<Block> {
+        Block::verify(bytes, self.seed, offset).map_err(|m| self.damaged(offset, m))
+    }
+
+    /// Like [`RunFile::verify`], for bytes of the mapped file.
+    pub(crate) fn verify_mapped(&self, bytes: Bytes, offset: u64) -> Result<Block> {
+        self.verify(bytes, offset)
+    }
+
+    fn resolve(&self, at: BlockRef, source: &mut dyn Source) -> Result<Step<Option<BlockRef>>> {
+        if let Some(leaves) = &self.leaves {
+            let entry = leaves.get(at.leaf);
+            return Ok(Step::Done(entry.map(|entry| BlockRef { entry: *entry, ..at })));
+        }
+        let leaves = ready!(self.leaf_entries(at.root, source)?);
+        if let Some(entry) = leaves.get(at.leaf) {
+            return Ok(Step::Done(Some(BlockRef { entry: *entry, ..at })));
+        }
+        if at.root + 1 >= self.root.len() {
+            return Ok(Step::Done(None));
+        }
+        let leaves = ready!(self.leaf_entries(at.root + 1, source)?);
+        Ok(Step::Done(Some(BlockRef { root: at.root + 1, leaf: 0, entry: leaves[0] })))
+    }
+
+    fn leaf_entries(
+        &self,
+        root: usize,
+        source: &mut dyn Source,
+    ) -> Result<Step<Vec<IndexEntry>>> {
+        let entry = &self.root[root];
+        let block = ready!(self.read_block(entry, source)?);
+        let entries = self.entries(&block).map_err(|m| self.damaged(entry.offset, m))?;
+        Ok(Step::Done(entries))
+    }
+
+    fn read_block(&self, entry: &IndexEntry, source: &mut dyn Source) -> Result<Step<Block>> {
+        source.block(self, entry.offset, entry.length)
+    }
+
+    fn entries(&self, block: &Block) -> Decoded<Vec<IndexEntry>> {
+        let mut entries = Vec::new();
+        let mut at = block.start();
+        while let Some(item) = block.next(&mut at)? {
+            let Some(Location { offset, length, .. }) = item.location else {
+                return malformed("the location of a block");
+            };
+            let end = offset.checked_add(u64::from(length));
+            if end.is_none_or(|end| end > self.summary.length) {
+                return malformed("the location of a block within the file");
+            }
+            entries.push(IndexEntry { first: item.key, offset, length });
+        }
+        if entries.is_empty() { malformed("an index block with entries") } else { Ok(entries) }
+    }
+
+    fn load(&mut self) -> Result<()> {
+        let length =
+            self.file.length().map_err(|e| Error::io("measure", self.path.clone(), e))?;
+        if length != self.summary.length || length < (HEADER_LENGTH + FOOTER_LENGTH) as u64 {
+            let expected = "a run of the length that the manifest names";
+            return Err(self.damaged(length, Malformed { expected }));
+        }
+        let footer_at = length - FOOTER_LENGTH as u64;
+        let footer = read_exact(&*self.file, &self.path, footer_at, FOOTER_LENGTH)?;
+        let (root, filter) = self.check_footer(&footer).map_err(|m| self.damaged(footer_at, m))?;
+        self.load_root(root)?;
+        if filter.length > 0 {
+            self.load_filter(filter)?;
+        }
+        self.load_leaves()
+    }
+
+    fn check_footer(&mut self, footer: &[u8]) -> Decoded<(Location, Location)> {
+        let (covered, crc) = footer.split_at(FOOTER_LENGTH - 4);
+        if crc32c::crc32c_append(self.seed, covered).to_le_bytes() != crc {
+            return malformed("the checksum of a run's footer");
+        }
+        let mut take = Take::new(covered);
+        let order = Order::from_code(take.u32()?)?;
+        let length = take.u32()?;
+        let root = Location { file: 0, length, offset: take.u64()? };
+        let offset = take.u64()?;
+        let filter = Location { file: 0, length: take.u32()?, offset };
+        let level = take.u32()?;
+        let mut numbers = [0; 8];
+        for number in &mut numbers {
+            *number = take.u64()?;
+        }
+        let [items, tombstones, tid_min, tid_max, seq_min, seq_max, keys, hash] = numbers;
+        let summary = &self.summary;
+        let found = RunSummary {
+            number: summary.number,
+            length: summary.length,
+            order,
+            level: u8::try_from(level).or(malformed("the level of a run"))?,
+            items,
+            tombstones,
+            tid_min,
+            tid_max,
+            seq_min,
+            seq_max,
+        };
+        if found != *summary {
+            return malformed("the footer that the manifest names");
+        }
+        for part in [root, filter] {
+            let end = part.offset.checked_add(u64::from(part.length));
+            if end.is_none_or(|end| end > summary.length) {
+                return malformed("parts within the run");
+            }
+        }
+        self.keys = keys;
+        self.hash = hash;
+        Ok((root, filter))
+    }
+
+    fn load_root(&mut self, root: Location) -> Result<()> {
+        let bytes =
+            Bytes::from(read_exact(&*self.file, &self.path, root.offset, root.length as usize)?);
+        let mut at = 0;
+        while at < bytes.len() {
+            let start = at + 4;
+            let offset = root.offset + start as u64;
+            let block = bytes
+                .get(at..start)
+                .and_then(|length| length.try_into().ok().map(u32::from_le_bytes))
+                .and_then(|length| {
+                    let end = start + length as usize;
+                    (end <= bytes.len()).then(|| bytes.slice(start..end))
+                });
+            let Some(block) = block else {
+                return Err(self.damaged(offset, Malformed { expected: "a root block" }));
+            };
+            at = start + block.len();
+            let block = self.verify(block, offset)?;
+            let entries = self.entries(&block).map_err(|m| self.damaged(offset, m))?;
+            self.root.extend(entries);
+        }
+        if self.root.is_empty() {
+            let expected = "a root with entries";
+            return Err(self.damaged(root.offset, Malformed { expected }));
+        }
+        Ok(())
+    }
+
+    fn load_filter(&mut self, filter: Location) -> Result<()> {
+        if !self.pin(u64::from(filter.length)) {
+            return Ok(());
+        }
+        let mut lines =
+            read_exact(&*self.file, &self.path, filter.offset, filter.length as usize)?;
+        let crc = lines.split_off(lines.len().saturating_sub(4));
+        if crc32c::crc32c_append(self.seed, &lines).to_le_bytes() != *crc {
+            let expected = "the checksum of a filter";
+            return Err(self.damaged(filter.offset, Malformed { expected }));
+        }
+        self.filter = Filter::new(lines);
+        Ok(())
+    }
+
+    /// Reads the whole lower level of the index if it may be pinned.
+    fn load_leaves(&mut self) -> Result<()> {
+        let bytes: u64 = self.root.iter().map(|entry| u64::from(entry.length)).sum();
+        // A decoded entry takes about three times the bytes that it has on disk.
+        if !self.pin(bytes * 3) {
+            return Ok(());
+        }
+        let mut leaves = Vec::new();
+        for entry in &self.root {
+            let bytes =
+                read_exact(&*self.file, &self.path, entry.offset, entry.length as usize)?;
+            let block = self.verify(bytes.into(), entry.offset)?;
+            let entries = self.entries(&block).map_err(|m| self.damaged(entry.offset, m))?;
+            leaves.extend(entries);
+        }
+        self.leaves = Some(leaves);
+        Ok(())
+    }
+
+    fn pin(&mut self, bytes: u64) -> bool {
+        let taken = self.budget.take(bytes);
+        if taken {
+            self.pinned_bytes += bytes;
+        }
+        taken
+    }
+
+    fn damaged(&self, offset: u64, malformed: Malformed) -> Error {
+        Error::Damaged { file: self.path.clone(), offset, expected: malformed.expected }
+    }
+}
+
+fn last_at_or_before(entries: &[IndexEntry], key: &Key) -> Option<usize> {
+    entries.partition_point(|entry| entry.first <= *key).checked_sub(1)
+}
+
+/// Reads bytes that must be there.
+pub(crate) fn read_exact(
+    file: &dyn File,
+    path: &str,
+    offset: u64,
+    length: usize,
+) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let count = file
+        .read_at(&mut bytes, offset)
+        .map_err(|e| Error::io("read", path.to_owned(), e))?;
+    if count < length {
+        return Err(Error::Damaged {
+            file: path.to_owned(),
+            offset: offset + count as u64,
+            expected: "more bytes than the file has",
+        });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,3 @@
+//! The program `neolith`.
+
+fn main() {}
