@@ -1,3 +1,7 @@
 //! The program `neolith`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    neolith_tools::run()
+}
