@@ -91,12 +91,18 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl Source for Waiting<'_> {
-    fn block(&mut self, run: &RunFile, offset: u64, length: u32) -> Result<Step<Block>> {
+    fn block(
+        &mut self,
+        run: &RunFile,
+        offset: u64,
+        length: u32,
+        ordinal: Option<usize>,
+    ) -> Result<Step<Block>> {
         let reader = self.reader;
         if reader.mode == ReadMode::Mapped {
             let bytes = mapped(&run.mapping, &**run.file(), &run.path, run.summary.length)?;
-            let bytes = slice(&bytes, offset, length, &run.path)?;
-            return run.verify_mapped(bytes, offset).map(Step::Done);
+            let bytes = slice(bytes, offset, length, &run.path)?;
+            return run.verify_mapped(bytes, offset, ordinal).map(Step::Done);
         }
         let number = run.summary.number;
         if let Some(block) = reader.cache.get(number, offset) {
@@ -117,7 +123,7 @@ impl Source for Waiting<'_> {
             && let Some(&sealed) = segment.sealed_length.get()
         {
             let bytes = mapped(&segment.mapping, &*segment.file, &segment.path, sealed)?;
-            return slice(&bytes, offset, length, &segment.path).map(Step::Done);
+            return slice(bytes, offset, length, &segment.path).map(Step::Done);
         }
         reader.reads.fetch_add(1, Ordering::Relaxed);
         let bytes = read_exact(&*segment.file, &segment.path, offset, length as usize)?;
@@ -126,18 +132,18 @@ impl Source for Waiting<'_> {
 }
 
 /// The whole of a sealed file. Its length was checked when it was opened or sealed.
-fn mapped(
-    mapping: &std::sync::OnceLock<Bytes>,
+fn mapped<'a>(
+    mapping: &'a std::sync::OnceLock<Bytes>,
     file: &dyn File,
     path: &str,
     length: u64,
-) -> Result<Bytes> {
+) -> Result<&'a Bytes> {
     if let Some(bytes) = mapping.get() {
-        return Ok(bytes.clone());
+        return Ok(bytes);
     }
     let length = usize::try_from(length).expect("files fit in the address space");
     let map = file.map(length).map_err(|e| Error::io("map", path.to_owned(), e))?;
-    Ok(mapping.get_or_init(|| map.into_bytes()).clone())
+    Ok(mapping.get_or_init(|| map.into_bytes()))
 }
 
 fn slice(bytes: &Bytes, offset: u64, length: u32, path: &str) -> Result<Bytes> {
@@ -290,7 +296,13 @@ struct Resident<'a> {
 }
 
 impl Source for Resident<'_> {
-    fn block(&mut self, run: &RunFile, offset: u64, length: u32) -> Result<Step<Block>> {
+    fn block(
+        &mut self,
+        run: &RunFile,
+        offset: u64,
+        length: u32,
+        _: Option<usize>,
+    ) -> Result<Step<Block>> {
         let number = run.summary.number;
         if let Some(block) = self.reader.cache.get(number, offset) {
             return Ok(Step::Done(block));

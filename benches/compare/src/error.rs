@@ -54,6 +54,7 @@ pub(crate) enum Error {
     },
     Fjall(Box<fjall::Error>),
     Lmdb(heed::Error),
+    Neolith(engine::Error),
     Redb(Box<redb::Error>),
     #[cfg(feature = "rocksdb")]
     Rocksdb(rocksdb::Error),
@@ -104,6 +105,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::Fjall(source) => write!(f, "fjall: {source}"),
+            Self::Neolith(source) => write!(f, "neolith: {source}"),
             Self::Lmdb(source) => write!(f, "lmdb: {source}"),
             Self::Redb(source) => write!(f, "redb: {source}"),
             #[cfg(feature = "rocksdb")]
@@ -118,6 +120,12 @@ impl std::error::Error for Error {}
 impl From<fjall::Error> for Error {
     fn from(source: fjall::Error) -> Self {
         Self::Fjall(Box::new(source))
+    }
+}
+
+impl From<engine::Error> for Error {
+    fn from(source: engine::Error) -> Self {
+        Self::Neolith(source)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format::{Change, Intent, Order};
 use crate::memtable::Memtable;
 use crate::read::ReadMode;
-use crate::run::RunSettings;
+use crate::run::{RunFile, RunSettings};
 use crate::version::Version;
 
 /// What is not needed any more: files to remove, and memory whose release takes time.
@@ -65,6 +65,23 @@ impl Engine {
             .or_else(|| self.take_discard_job())
     }
 
+    /// Work that is worth doing while nothing else happens: the active table is written, and the
+    /// runs of each order become one, so that a load asks one place. The caller says when that is.
+    pub fn take_idle_job(&mut self) -> Option<Job> {
+        if let Some(job) = self.take_job() {
+            return Some(job);
+        }
+        if self.version.active.items() > 0 && self.frozen.is_empty() && !self.is_full() {
+            self.freeze();
+        }
+        if self.merging || !self.frozen.is_empty() || self.is_full() || self.log.is_none() {
+            return None;
+        }
+        let order = Order::ALL.into_iter().find(|order| self.version.runs(*order).len() > 1)?;
+        let inputs = self.version.runs(order).to_vec();
+        Some(self.merge_job(order, inputs))
+    }
+
     /// Takes back a job with its result: only now it counts. A full disk is no error: the job is
     /// tried again later.
     pub fn finish_job(&mut self, job: Job, result: Result<()>) -> Result<()> {
@@ -96,6 +113,18 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Whether tables wait to be written or runs to be merged.
+    pub fn has_work(&self) -> bool {
+        let crowded = |order| {
+            let runs = self.version.runs(order);
+            (0..u8::MAX).any(|level| {
+                let count = runs.iter().filter(|run| run.summary.level == level).count();
+                count >= self.options.fan_out
+            })
+        };
+        !self.frozen.is_empty() || Order::ALL.into_iter().any(crowded)
     }
 
     pub(super) fn place(&self) -> Place {
@@ -227,11 +256,15 @@ impl Engine {
                 (inputs.len() >= self.options.fan_out).then_some((order, inputs))
             })
         })?;
+        Some(self.merge_job(order, inputs))
+    }
+
+    fn merge_job(&mut self, order: Order, inputs: Vec<Arc<RunFile>>) -> Job {
         self.merging = true;
         let number = self.take_run_number();
         let reader = self.reader(ReadMode::Calls).without_cache();
         let merge = Merge::new(self.place(), order, inputs, self.snapshot(), reader, number);
-        Some(Job { kind: JobKind::Merge(merge) })
+        Job { kind: JobKind::Merge(merge) }
     }
 
     fn finish_merge(&mut self, merge: Merge, is_sound: bool) -> Result<()> {
@@ -347,13 +380,17 @@ impl Worker {
         while self.under_way < UNDER_WAY_MAX
             && let Some(job) = engine.take_job()
         {
-            self.under_way += 1;
-            if let Some(jobs) = &self.jobs {
-                // The thread ends only when this end of the channel is gone.
-                let _ = jobs.send(job);
-            }
+            self.give(job);
         }
         Ok(())
+    }
+
+    fn give(&mut self, job: Job) {
+        self.under_way += 1;
+        if let Some(jobs) = &self.jobs {
+            // The thread ends only when this end of the channel is gone.
+            let _ = jobs.send(job);
+        }
     }
 
     /// Like [`Worker::exchange`], but first waits for a result if a job is under way.
@@ -365,6 +402,29 @@ impl Worker {
             engine.finish_job(job, result)?;
         }
         self.exchange(engine)
+    }
+
+    /// Waits until there is nothing left to do, not even what is left for idle times.
+    pub fn settle(&mut self, engine: &mut Engine) -> Result<()> {
+        loop {
+            engine.poll(crate::disk::Wait::No)?;
+            self.wait(engine)?;
+            if self.under_way > 0 {
+                continue;
+            }
+            match engine.take_idle_job() {
+                Some(job) => self.give(job),
+                None if engine.has_work() => {
+                    engine.poll(crate::disk::Wait::Yes)?;
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether a job is under way.
+    pub fn is_busy(&self) -> bool {
+        self.under_way > 0
     }
 
     /// Waits for all jobs under way and ends the thread.

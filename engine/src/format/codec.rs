@@ -138,6 +138,27 @@ impl<'a> Take<'a> {
 
     #[inline]
     pub(crate) fn varint(&mut self) -> Decoded<u64> {
+        match *self.rest {
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(first))
+            }
+            // Most of the longer ones have a few bytes: with eight at hand they need no loop.
+            [a, b, c, d, e, f, g, h, ..] => {
+                let word = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+                let ends = !word & 0x8080_8080_8080_8080;
+                if ends == 0 {
+                    return self.long_varint();
+                }
+                let bits = ends.trailing_zeros() + 1;
+                self.rest = &self.rest[(bits / 8) as usize..];
+                Ok(squeeze(word & (u64::MAX >> (64 - bits))))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Decoded<u64> {
         let mut value = 0u64;
         let mut shift = 0;
         for (at, &byte) in self.rest.iter().enumerate().take(10) {
@@ -165,6 +186,15 @@ impl<'a> Take<'a> {
     pub(crate) fn end(&self) -> Decoded<()> {
         if self.rest.is_empty() { Ok(()) } else { malformed("no more bytes") }
     }
+}
+
+/// Joins the lower 7 bits of each byte.
+#[inline]
+fn squeeze(word: u64) -> u64 {
+    let word = word & 0x7f7f_7f7f_7f7f_7f7f;
+    let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+    let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
+    (word & 0x0fff_ffff) | ((word & 0x0fff_ffff_0000_0000) >> 4)
 }
 
 #[cfg(test)]

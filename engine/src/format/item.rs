@@ -72,6 +72,14 @@ impl ItemFlags {
     /// The revision has no data: a deletion, or a creation undone.
     pub(crate) const NO_DATA: Self = Self(64);
 
+    /// Of the byte in a block of columns; also whether there is a location, and an extra.
+    pub(crate) fn of_stored(stored: u8) -> Decoded<(Self, bool, bool)> {
+        if stored & !(LOCATION | EXTRA | KEPT) != 0 {
+            return malformed("known flags of an index item");
+        }
+        Ok((Self(stored & KEPT), stored & LOCATION != 0, stored & EXTRA != 0))
+    }
+
     pub(crate) fn is_tombstone(self) -> bool {
         self.0 & Self::TOMBSTONE.0 != 0
     }
@@ -92,6 +100,13 @@ pub(crate) struct Item {
 }
 
 impl Item {
+    /// The byte of flags in a block of columns.
+    pub(crate) fn stored_flags(&self) -> u8 {
+        let location = if self.location.is_some() { LOCATION } else { 0 };
+        let extra = if self.extra.is_some() { EXTRA } else { 0 };
+        self.flags.0 | location | extra
+    }
+
     /// Appends the item, coded as differences to `base`.
     pub(crate) fn encode(&self, base: &Item, out: &mut Vec<u8>) {
         let (key, before) = (&self.key, &base.key);

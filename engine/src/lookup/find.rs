@@ -209,7 +209,8 @@ impl Find {
         let at = !past_all
             && tid >= tid_min
             && self.pass.at.is_none_or(|found| !found.key.c <= tid_max);
-        let before = (past_all || tid_max > tid || key.seq != u64::MAX)
+        let past_tid = key.seq != u64::MAX && tid_max == tid;
+        let before = (tid_max > tid || past_tid)
             && self.pass.before.is_none_or(|found| !found.key.c >= tid_min);
         match self.pass.side {
             Side::At => at,

@@ -59,8 +59,14 @@ pub(crate) enum Needed {
 
 /// Serves blocks of runs and records of the log.
 pub(crate) trait Source {
-    /// A verified block.
-    fn block(&mut self, run: &RunFile, offset: u64, length: u32) -> Result<Step<Block>>;
+    /// A verified block; `ordinal` is its place among the data blocks, where that is known.
+    fn block(
+        &mut self,
+        run: &RunFile,
+        offset: u64,
+        length: u32,
+        ordinal: Option<usize>,
+    ) -> Result<Step<Block>>;
     /// Bytes of the log, not verified.
     fn record(&mut self, segment: &Segment, offset: u64, length: u32) -> Result<Step<Bytes>>;
 }

@@ -1,49 +1,71 @@
-//! Blocks of items: prefix-coded, with restarts to search by, and a checksum at the end.
+//! Blocks of items: rows or columns, and a checksum at the end.
 
 use bytes::Bytes;
 
-use crate::format::{Decoded, Item, Key, Put, Take, malformed};
+use super::columns::{Columns, ColumnsBuilder};
+use super::rows::{RowPosition, Rows, RowsBuilder};
+use crate::format::{Decoded, Item, Key, Put, malformed};
 
-/// Items between two restarts.
-const RESTART_INTERVAL: usize = 16;
-const HEADER_LENGTH: usize = 4;
 const CHECKSUM_LENGTH: usize = 4;
 
+/// How the items of a block are laid out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layout {
+    /// Compact: for what is walked through.
+    Rows,
+    /// Quick to search: for what is looked up.
+    Columns,
+}
+
 /// Collects items, in order, into a block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct BlockBuilder {
-    bytes: Vec<u8>,
-    restarts: Vec<u16>,
-    count: usize,
-    previous: Item,
+    body: BodyBuilder,
     first: Option<Key>,
 }
 
+#[derive(Debug)]
+enum BodyBuilder {
+    Rows(RowsBuilder),
+    Columns(ColumnsBuilder),
+}
+
 impl BlockBuilder {
+    pub(crate) fn new(layout: Layout) -> Self {
+        let body = match layout {
+            Layout::Rows => BodyBuilder::Rows(RowsBuilder::default()),
+            Layout::Columns => BodyBuilder::Columns(ColumnsBuilder::default()),
+        };
+        Self { body, first: None }
+    }
+
+    /// Whether the item may be in the same block as those before it.
+    pub(crate) fn accepts(&self, item: &Item) -> bool {
+        match &self.body {
+            BodyBuilder::Rows(_) => true,
+            BodyBuilder::Columns(columns) => columns.accepts(item),
+        }
+    }
+
     pub(crate) fn push(&mut self, item: &Item) {
-        if self.count == 0 {
-            self.bytes.clear();
-            self.bytes.resize(HEADER_LENGTH, 0);
-            self.restarts.clear();
-            self.first = Some(item.key);
+        self.first.get_or_insert(item.key);
+        match &mut self.body {
+            BodyBuilder::Rows(rows) => rows.push(item),
+            BodyBuilder::Columns(columns) => columns.push(item),
         }
-        if self.count.is_multiple_of(RESTART_INTERVAL) {
-            let offset = u16::try_from(self.bytes.len()).expect("blocks are far below 64 KiB");
-            self.restarts.push(offset);
-            self.previous = Item::default();
-        }
-        item.encode(&self.previous, &mut self.bytes);
-        self.previous = *item;
-        self.count += 1;
     }
 
     /// Bytes so far.
     pub(crate) fn length(&self) -> usize {
-        self.bytes.len() + 2 * self.restarts.len() + CHECKSUM_LENGTH
+        let body = match &self.body {
+            BodyBuilder::Rows(rows) => rows.length(),
+            BodyBuilder::Columns(columns) => columns.length(),
+        };
+        body + CHECKSUM_LENGTH
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.first.is_none()
     }
 
     /// Key of the first item, while there is one.
@@ -53,18 +75,14 @@ impl BlockBuilder {
 
     /// Ends the block that will stand at `offset`, and begins the next.
     pub(crate) fn finish(&mut self, seed: u32, offset: u64) -> &[u8] {
-        let count = u16::try_from(self.count).expect("blocks are far below 64 Ki items");
-        let restarts = u16::try_from(self.restarts.len()).expect("fewer than items");
-        self.bytes[..2].copy_from_slice(&count.to_le_bytes());
-        self.bytes[2..4].copy_from_slice(&restarts.to_le_bytes());
-        for restart in &self.restarts {
-            self.bytes.extend_from_slice(&restart.to_le_bytes());
-        }
-        let crc = checksum(&self.bytes, seed, offset);
-        self.bytes.put_u32(crc);
-        self.count = 0;
+        let bytes = match &mut self.body {
+            BodyBuilder::Rows(rows) => rows.finish(),
+            BodyBuilder::Columns(columns) => columns.finish(),
+        };
+        let crc = checksum(bytes, seed, offset);
+        bytes.put_u32(crc);
         self.first = None;
-        &self.bytes
+        bytes
     }
 }
 
@@ -76,7 +94,20 @@ fn checksum(bytes: &[u8], seed: u32, offset: u64) -> u32 {
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     bytes: Bytes,
-    items_end: usize,
+    body: Body,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    Rows(Rows),
+    Columns(Columns),
+}
+
+/// A place between two items of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BlockPosition {
+    Row(RowPosition),
+    Index(usize),
 }
 
 impl Block {
@@ -92,18 +123,16 @@ impl Block {
     }
 
     /// A block that was verified before.
+    #[inline]
     pub(crate) fn trusted(bytes: Bytes) -> Decoded<Self> {
-        let Some(header) = bytes.first_chunk::<HEADER_LENGTH>() else {
+        let Some(end) = bytes.len().checked_sub(CHECKSUM_LENGTH) else {
             return malformed("an index block");
         };
-        let restarts = usize::from(u16::from_le_bytes([header[2], header[3]]));
-        let trailer = 2 * restarts + CHECKSUM_LENGTH;
-        match bytes.len().checked_sub(trailer) {
-            Some(items_end) if items_end >= HEADER_LENGTH && restarts > 0 => {
-                Ok(Self { bytes, items_end })
-            }
-            _ => malformed("the restarts of an index block"),
-        }
+        let body = match bytes.get(2..4) {
+            Some([0, 0]) => Body::Columns(Columns::of(&bytes, end)?),
+            _ => Body::Rows(Rows::of(&bytes, end)?),
+        };
+        Ok(Self { bytes, body })
     }
 
     /// The bytes, to be kept in a cache.
@@ -112,124 +141,171 @@ impl Block {
     }
 
     /// The last item before `key`, and the first at or after it, within this block.
+    #[inline]
     pub(crate) fn neighbours(&self, key: &Key) -> Decoded<(Option<Item>, Option<Item>)> {
-        let mut at = self.restart_before(key)?;
-        let mut before = None;
-        while let Some(item) = self.next(&mut at)? {
-            if item.key >= *key {
-                return Ok((before, Some(item)));
+        match &self.body {
+            Body::Rows(rows) => rows.neighbours(&self.bytes, key),
+            Body::Columns(columns) => {
+                let at = columns.search(&self.bytes, key);
+                let before = at.checked_sub(1);
+                let before = before.map(|index| columns.item(&self.bytes, index)).transpose()?;
+                let found = (at < columns.count()).then(|| columns.item(&self.bytes, at));
+                Ok((before, found.transpose()?))
             }
-            before = Some(item);
         }
-        Ok((before, None))
     }
 
     /// Where the first item at or after `key` stands, or the end.
     pub(crate) fn position_of(&self, key: &Key) -> Decoded<BlockPosition> {
-        let mut at = self.restart_before(key)?;
-        loop {
-            let here = at;
-            match self.next(&mut at)? {
-                Some(item) if item.key < *key => {}
-                _ => return Ok(here),
-            }
-        }
+        Ok(match &self.body {
+            Body::Rows(rows) => BlockPosition::Row(rows.position_of(&self.bytes, key)?),
+            Body::Columns(columns) => BlockPosition::Index(columns.search(&self.bytes, key)),
+        })
     }
 
     /// Where reading begins at the first item.
     pub(crate) fn start(&self) -> BlockPosition {
-        BlockPosition { offset: HEADER_LENGTH, index: 0, previous: Item::default() }
+        match &self.body {
+            Body::Rows(_) => BlockPosition::Row(Rows::start()),
+            Body::Columns(_) => BlockPosition::Index(0),
+        }
     }
 
     /// The item at a position, which moves on.
     #[inline]
     pub(crate) fn next(&self, at: &mut BlockPosition) -> Decoded<Option<Item>> {
-        if at.offset >= self.items_end {
-            return Ok(None);
-        }
-        if at.index.is_multiple_of(RESTART_INTERVAL) {
-            at.previous = Item::default();
-        }
-        let mut take = Take::new(&self.bytes[at.offset..self.items_end]);
-        let item = Item::decode(&at.previous, &mut take)?;
-        at.offset = self.items_end - take.remaining();
-        at.index += 1;
-        at.previous = item;
-        Ok(Some(item))
-    }
-
-    /// The last restart whose item is before `key`, or the first.
-    fn restart_before(&self, key: &Key) -> Decoded<BlockPosition> {
-        let offsets = &self.bytes[self.items_end..self.bytes.len() - CHECKSUM_LENGTH];
-        let (mut low, mut high) = (0, offsets.len() / 2);
-        while high - low > 1 {
-            let middle = low.midpoint(high);
-            let mut position = self.restart(offsets, middle)?;
-            match self.next(&mut position)? {
-                Some(item) if item.key < *key => low = middle,
-                _ => high = middle,
+        match (&self.body, at) {
+            (Body::Rows(rows), BlockPosition::Row(at)) => rows.next(&self.bytes, at),
+            (Body::Columns(columns), BlockPosition::Index(at)) if *at < columns.count() => {
+                *at += 1;
+                columns.item(&self.bytes, *at - 1).map(Some)
             }
+            _ => Ok(None),
         }
-        self.restart(offsets, low)
     }
-
-    fn restart(&self, offsets: &[u8], restart: usize) -> Decoded<BlockPosition> {
-        let offset = u16::from_le_bytes([offsets[2 * restart], offsets[2 * restart + 1]]);
-        let offset = usize::from(offset);
-        if offset < HEADER_LENGTH || offset >= self.items_end {
-            return malformed("a restart within its block");
-        }
-        let index = restart * RESTART_INTERVAL;
-        Ok(BlockPosition { offset, index, previous: Item::default() })
-    }
-}
-
-/// A place between two items of a block.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BlockPosition {
-    offset: usize,
-    index: usize,
-    previous: Item,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::{ItemFlags, Location};
 
-    fn block_of(keys: &[Key]) -> Block {
-        let mut builder = BlockBuilder::default();
-        for key in keys {
-            builder.push(&Item { key: *key, ..Item::default() });
+    const LAYOUTS: [Layout; 2] = [Layout::Rows, Layout::Columns];
+
+    fn block_of(layout: Layout, items: &[Item]) -> Block {
+        let mut builder = BlockBuilder::new(layout);
+        for item in items {
+            assert!(builder.accepts(item));
+            builder.push(item);
         }
+        let length = builder.length();
         let bytes = Bytes::copy_from_slice(builder.finish(3, 4096));
+        assert_eq!(bytes.len(), length);
         Block::verify(bytes, 3, 4096).expect("just built")
+    }
+
+    fn item(key: Key) -> Item {
+        Item { key, ..Item::default() }
     }
 
     #[test]
     fn neighbours_of_every_key() {
-        for count in [1, 2, 15, 16, 17, 33, 100] {
-            let keys: Vec<Key> =
-                (0..count).map(|n| Key { a: 1, b: 10 * n + 10, c: 0, seq: 5 }).collect();
-            let block = block_of(&keys);
-            for probe in 0..=count * 10 + 15 {
-                let key = Key { a: 1, b: probe, c: 0, seq: 5 };
-                let (before, at) = block.neighbours(&key).expect("sound");
-                assert_eq!(before.map(|i| i.key), keys.iter().rfind(|k| **k < key).copied());
-                assert_eq!(at.map(|i| i.key), keys.iter().find(|k| **k >= key).copied());
+        for layout in LAYOUTS {
+            for count in [1, 2, 15, 16, 17, 33, 100] {
+                let keys: Vec<Key> =
+                    (0..count).map(|n| Key { a: 1, b: 10 * n + 10, c: 0, seq: 5 }).collect();
+                let items: Vec<Item> = keys.iter().map(|key| item(*key)).collect();
+                let block = block_of(layout, &items);
+                for probe in 0..=count * 10 + 15 {
+                    for (a, seq) in [(1, 5), (1, 4), (1, 6), (0, 5), (2, 5)] {
+                        let key = Key { a, b: probe, c: 0, seq };
+                        let (before, at) = block.neighbours(&key).expect("sound");
+                        let expected = keys.iter().rfind(|k| **k < key).copied();
+                        assert_eq!(before.map(|i| i.key), expected);
+                        let expected = keys.iter().find(|k| **k >= key).copied();
+                        assert_eq!(at.map(|i| i.key), expected);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn items_come_back() {
+        let mut random = model::Random::from_seed(5);
+        for layout in LAYOUTS {
+            for round in 0..200 {
+                let wide = |random: &mut model::Random| random.next_u64() >> random.below(64);
+                let mut items: Vec<Item> = (0..1 + round % 90)
+                    .map(|_| Item {
+                        key: Key {
+                            a: 7,
+                            b: wide(&mut random),
+                            c: wide(&mut random),
+                            seq: wide(&mut random),
+                        },
+                        extra: random.chance(1, 3).then(|| wide(&mut random)),
+                        flags: match random.below(3) {
+                            0 => ItemFlags::NONE,
+                            1 => ItemFlags::TOMBSTONE,
+                            _ => ItemFlags::NO_DATA,
+                        },
+                        location: random.chance(2, 3).then(|| Location {
+                            file: u32::try_from(random.below(1 << 32)).expect("32 bits"),
+                            offset: wide(&mut random),
+                            length: u32::try_from(random.below(1 << 30)).expect("32 bits"),
+                        }),
+                    })
+                    .collect();
+                items.sort_by_key(|item| item.key);
+                let block = block_of(layout, &items);
+                let mut at = block.start();
+                let mut found = Vec::new();
+                while let Some(item) = block.next(&mut at).expect("sound") {
+                    found.push(item);
+                }
+                assert_eq!(found, items);
+                for item in &items {
+                    let (_, at) = block.neighbours(&item.key).expect("sound");
+                    assert_eq!(at.as_ref(), Some(item));
+                }
             }
         }
     }
 
     #[test]
     fn any_flip_is_found() {
-        let keys: Vec<Key> = (0..40).map(|n| Key { a: 0, b: n, c: n * n, seq: n }).collect();
-        let block = block_of(&keys);
-        for at in 0..block.bytes.len() {
-            let mut flipped = block.bytes.to_vec();
-            flipped[at] ^= 0x80;
-            assert!(Block::verify(flipped.into(), 3, 4096).is_err());
+        for layout in LAYOUTS {
+            let items: Vec<Item> =
+                (0..40).map(|n| item(Key { a: 0, b: n, c: n * n, seq: n })).collect();
+            let block = block_of(layout, &items);
+            for at in 0..block.bytes.len() {
+                let mut flipped = block.bytes.to_vec();
+                flipped[at] ^= 0x80;
+                assert!(Block::verify(flipped.into(), 3, 4096).is_err());
+            }
+            assert!(Block::verify(block.bytes.clone(), 3, 0).is_err(), "another place");
+            assert!(Block::verify(block.bytes.clone(), 4, 4096).is_err(), "another file");
         }
-        assert!(Block::verify(block.bytes.clone(), 3, 0).is_err(), "another place");
-        assert!(Block::verify(block.bytes.clone(), 4, 4096).is_err(), "another file");
+    }
+
+    #[test]
+    fn damage_behind_a_checksum_never_panics() {
+        let mut random = model::Random::from_seed(6);
+        let items: Vec<Item> = (0..40).map(|n| item(Key { a: 0, b: n, c: n, seq: n })).collect();
+        for layout in LAYOUTS {
+            let block = block_of(layout, &items);
+            for _ in 0..20_000 {
+                let mut bytes = block.bytes.to_vec();
+                for _ in 0..=random.below(4) {
+                    let at = random.index(bytes.len());
+                    bytes[at] = random.bytes(1)[0];
+                }
+                let Ok(block) = Block::trusted(bytes.into()) else { continue };
+                let mut at = block.start();
+                while let Ok(Some(_)) = block.next(&mut at) {}
+                let _ = block.neighbours(&Key { a: 0, b: 20, c: 20, seq: 20 });
+            }
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Index runs: sorted, immutable files of items.
 
 mod block;
+mod columns;
 mod cursor;
 mod filter;
 mod reader;
+mod rows;
 mod writer;
 
 pub(crate) use block::Block;

@@ -64,6 +64,57 @@ pub(crate) struct Neighbours {
     pub(crate) at: Option<Item>,
 }
 
+/// The whole lower level of an index, in columns: a search touches few cache lines.
+#[derive(Debug)]
+struct Leaves {
+    /// Each `a`, and where its entries begin.
+    partitions: Vec<(u32, usize)>,
+    /// `b` of the first keys.
+    columns: Vec<u64>,
+    entries: Vec<IndexEntry>,
+    /// A bit for each data block of the mapped file that was verified.
+    checked: Vec<AtomicU64>,
+}
+
+impl Leaves {
+    fn new(entries: Vec<IndexEntry>) -> Self {
+        let mut partitions: Vec<(u32, usize)> = Vec::new();
+        for (at, entry) in entries.iter().enumerate() {
+            if partitions.last().is_none_or(|(a, _)| *a != entry.first.a) {
+                partitions.push((entry.first.a, at));
+            }
+        }
+        let columns = entries.iter().map(|entry| entry.first.b).collect();
+        let words = entries.len().div_ceil(64);
+        let checked = std::iter::repeat_with(AtomicU64::default).take(words).collect();
+        Self { partitions, columns, entries, checked }
+    }
+
+    fn last_at_or_before(&self, key: &Key) -> Option<usize> {
+        let partition = self.partitions.partition_point(|(a, _)| *a <= key.a).checked_sub(1)?;
+        let end = self.partitions.get(partition + 1).map_or(self.columns.len(), |next| next.1);
+        let (a, start) = self.partitions[partition];
+        if a < key.a {
+            return end.checked_sub(1);
+        }
+        let columns = &self.columns[start..end];
+        let after = columns.partition_point(|b| *b <= key.b);
+        // Blocks that begin with this very `b` are told apart by the rest of the key.
+        let same = columns[..after].iter().rev().take(2).take_while(|b| **b == key.b).count();
+        let after = match same {
+            0 => after,
+            1 if self.entries[start + after - 1].first <= *key => after,
+            1 => after - 1,
+            _ => {
+                let first = columns[..after].partition_point(|b| *b < key.b);
+                let entries = &self.entries[start + first..start + after];
+                first + entries.partition_point(|entry| entry.first <= *key)
+            }
+        };
+        (start + after).checked_sub(1)
+    }
+}
+
 /// An open run. The root of its index is in memory; the level below and the filter too, where
 /// the budget allows, else they are read like data blocks.
 #[derive(Debug)]
@@ -77,7 +128,7 @@ pub(crate) struct RunFile {
     seed: u32,
     hash: u64,
     root: Vec<IndexEntry>,
-    leaves: Option<Vec<IndexEntry>>,
+    leaves: Option<Leaves>,
     filter: Option<Filter>,
     budget: Arc<PinBudget>,
     pinned_bytes: u64,
@@ -180,12 +231,16 @@ impl RunFile {
         key: &Key,
         source: &mut dyn Source,
     ) -> Result<Step<Option<BlockRef>>> {
-        let entries = self.leaves.as_ref().unwrap_or(&self.root);
-        let Some(at) = last_at_or_before(entries, key) else { return Ok(Step::Done(None)) };
-        if self.leaves.is_some() {
-            let found = BlockRef { root: 0, leaf: at, entry: entries[at] };
-            return Ok(Step::Done(Some(found)));
+        if let Some(leaves) = &self.leaves {
+            let at = leaves.last_at_or_before(key);
+            return Ok(Step::Done(at.map(|leaf| {
+                let entry = leaves.entries[leaf];
+                BlockRef { root: 0, leaf, entry }
+            })));
         }
+        let Some(at) = last_at_or_before(&self.root, key) else {
+            return Ok(Step::Done(None));
+        };
         let leaves = ready!(self.leaf_entries(at, source)?);
         let leaf = last_at_or_before(&leaves, key).unwrap_or(0);
         Ok(Step::Done(Some(BlockRef { root: at, leaf, entry: leaves[leaf] })))
@@ -207,7 +262,8 @@ impl RunFile {
 
     /// Reads a data block.
     pub(crate) fn block(&self, at: &BlockRef, source: &mut dyn Source) -> Result<Step<Block>> {
-        self.read_block(&at.entry, source)
+        let ordinal = self.leaves.is_some().then_some(at.leaf);
+        source.block(self, at.entry.offset, at.entry.length, ordinal)
     }
 
     /// Turns a failure to decode a block into an error that says where.
@@ -220,14 +276,29 @@ impl RunFile {
         Block::verify(bytes, self.seed, offset).map_err(|m| self.damaged(offset, m))
     }
 
-    /// Like [`RunFile::verify`], for bytes of the mapped file.
-    pub(crate) fn verify_mapped(&self, bytes: Bytes, offset: u64) -> Result<Block> {
-        self.verify(bytes, offset)
+    /// Like [`RunFile::verify`], for bytes of the mapped file: a data block whose place in the
+    /// index is known is verified when it is first used.
+    pub(crate) fn verify_mapped(
+        &self,
+        bytes: Bytes,
+        offset: u64,
+        ordinal: Option<usize>,
+    ) -> Result<Block> {
+        let (Some(leaves), Some(ordinal)) = (&self.leaves, ordinal) else {
+            return self.verify(bytes, offset);
+        };
+        let (word, bit) = (&leaves.checked[ordinal / 64], 1 << (ordinal % 64));
+        if word.load(Ordering::Relaxed) & bit != 0 {
+            return Block::trusted(bytes).map_err(|m| self.damaged(offset, m));
+        }
+        let block = self.verify(bytes, offset)?;
+        word.fetch_or(bit, Ordering::Relaxed);
+        Ok(block)
     }
 
     fn resolve(&self, at: BlockRef, source: &mut dyn Source) -> Result<Step<Option<BlockRef>>> {
         if let Some(leaves) = &self.leaves {
-            let entry = leaves.get(at.leaf);
+            let entry = leaves.entries.get(at.leaf);
             return Ok(Step::Done(entry.map(|entry| BlockRef { entry: *entry, ..at })));
         }
         let leaves = ready!(self.leaf_entries(at.root, source)?);
@@ -253,7 +324,7 @@ impl RunFile {
     }
 
     fn read_block(&self, entry: &IndexEntry, source: &mut dyn Source) -> Result<Step<Block>> {
-        source.block(self, entry.offset, entry.length)
+        source.block(self, entry.offset, entry.length, None)
     }
 
     fn entries(&self, block: &Block) -> Decoded<Vec<IndexEntry>> {
@@ -392,7 +463,7 @@ impl RunFile {
             let entries = self.entries(&block).map_err(|m| self.damaged(entry.offset, m))?;
             leaves.extend(entries);
         }
-        self.leaves = Some(leaves);
+        self.leaves = Some(Leaves::new(leaves));
         Ok(())
     }
 

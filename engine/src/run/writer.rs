@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::block::BlockBuilder;
+use super::block::{BlockBuilder, Layout};
 use super::filter::{FilterBuilder, filter_hash};
 use crate::disk::{Access, Disk, File};
 use crate::error::{Error, Result};
@@ -82,6 +82,11 @@ impl RunWriter {
         };
         let filter =
             (settings.order == Order::Objects).then(|| FilterBuilder::new(settings.keys_max));
+        // Objects are looked up one by one; the other orders are mostly walked through.
+        let layout = match settings.order {
+            Order::Objects => Layout::Columns,
+            Order::ByTid | Order::Transactions => Layout::Rows,
+        };
         let mut writer = Self {
             settings,
             seed: header.seed(),
@@ -91,9 +96,9 @@ impl RunWriter {
             buffer: Vec::with_capacity(PIECE_LENGTH + (64 << 10)),
             written: 0,
             hash: FileHash::default(),
-            data: BlockBuilder::default(),
-            index: BlockBuilder::default(),
-            root: BlockBuilder::default(),
+            data: BlockBuilder::new(layout),
+            index: BlockBuilder::new(Layout::Rows),
+            root: BlockBuilder::new(Layout::Rows),
             root_entries: Vec::new(),
             filter,
             last: None,
@@ -141,6 +146,9 @@ impl RunWriter {
         summary.tid_max = summary.tid_max.max(tid);
         summary.seq_min = summary.seq_min.min(key.seq);
         summary.seq_max = summary.seq_max.max(key.seq);
+        if !self.data.accepts(item) {
+            self.end_data_block();
+        }
         self.data.push(item);
         if self.data.length() >= self.settings.block_length {
             self.end_data_block();

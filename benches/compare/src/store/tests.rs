@@ -31,6 +31,7 @@ const ANSWERS: [(u64, u64, Option<&[u8]>); 13] = [
 
 #[test]
 fn every_engine_finds_the_revision_at_or_before() {
+    edges::<neolith::Neolith>();
     edges::<control::Control>();
     #[cfg(feature = "rocksdb")]
     edges::<rocksdb::Rocksdb<rocksdb::Lz4>>();

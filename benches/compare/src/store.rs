@@ -6,6 +6,7 @@
 mod control;
 mod fjall;
 mod lmdb;
+mod neolith;
 mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
@@ -25,6 +26,8 @@ use crate::workload::{Parameters, Record};
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Engine {
+    /// The engine of this project
+    Neolith,
     /// Bare log and hash map: the least that this work costs
     Control,
     /// RocksDB, blocks compressed by LZ4
@@ -47,6 +50,7 @@ impl Engine {
     /// The name on the command line and in the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Neolith => "neolith",
             Self::Control => "control",
             #[cfg(feature = "rocksdb")]
             Self::RocksdbLz4 => "rocksdb-lz4",
@@ -62,6 +66,7 @@ impl Engine {
     /// Runs the whole work once on this engine, in this process, in the empty `directory`.
     pub(crate) fn measure(self, directory: &Path, parameters: &Parameters) -> Result<Measure> {
         match self {
+            Self::Neolith => measure::<neolith::Neolith>(directory, parameters),
             Self::Control => measure::<control::Control>(directory, parameters),
             #[cfg(feature = "rocksdb")]
             Self::RocksdbLz4 => measure::<rocksdb::Rocksdb<rocksdb::Lz4>>(directory, parameters),
