@@ -101,6 +101,11 @@ impl Error {
         Error::Io { action, file, source }
     }
 
+    /// Wraps a failed sync: whatever the system says, data may be gone.
+    pub(crate) fn sync(file: String, source: io::Error) -> Self {
+        Error::Io { action: "sync", file, source }
+    }
+
     /// Whether files are damaged, as opposed to something that may pass or be retried.
     pub fn is_damage(&self) -> bool {
         matches!(

@@ -175,13 +175,15 @@ impl Manifest {
         let length = bytes.len() as u64;
         let padded_length = padded(length);
         bytes.resize(usize::try_from(padded_length).expect("fits in memory"), 0);
-        let file = disk
-            .open(MANIFEST_NEW, Access::CreateNew)
-            .map_err(|e| Error::io("create", path.clone(), e))?;
-        write_all(&*file, &path, &bytes, 0)?;
-        file.sync().map_err(|e| Error::io("sync", path.clone(), e))?;
-        disk.rename(MANIFEST_NEW, MANIFEST).map_err(|e| Error::io("rename", path.clone(), e))?;
-        disk.sync_directory().map_err(|e| Error::io("sync", disk.path(""), e))?;
+        let file = match write_new(&*disk, &path, &bytes) {
+            Err(error @ Error::Full { .. }) => {
+                // The space that it took is of more use elsewhere.
+                remove_if_there(&*disk, MANIFEST_NEW)?;
+                return Err(error);
+            }
+            other => other?,
+        };
+        disk.sync_directory().map_err(|e| Error::sync(disk.path(""), e))?;
         let rewrite_at = (length * GROWTH_MAX).max(REWRITE_MIN);
         Ok(Self { disk, file, header, state, sequence, chain, length, padded_length, rewrite_at })
     }
@@ -210,29 +212,52 @@ impl Manifest {
                 Err(error) => return Err(error),
             }
         }
-        let path = self.disk.path(MANIFEST);
-        let mut edit = encode_edit(changes, self.sequence + 1, self.chain);
+        let edit = encode_edit(changes, self.sequence + 1, self.chain);
         assert!(edit.len() > EDIT_HEADER_LENGTH, "an edit changes something");
         let chain = chain_of(&edit);
         let end = self.length + edit.len() as u64;
-        let padded_length = padded(end).max(self.padded_length);
-        if padded_length > self.padded_length {
-            // Zeros go first, so that the file never ends within an edit.
-            let zeros = usize::try_from(padded_length - self.length).expect("fits in memory");
-            edit.resize(zeros, 0);
-        }
-        if let Err(error) = write_all(&*self.file, &path, &edit, self.length) {
-            // What was written of it goes away with the file.
-            self.rewrite_at = 0;
-            return Err(error);
-        }
-        self.file.sync().map_err(|source| Error::Io { action: "sync", file: path, source })?;
+        self.grow(padded(end))?;
+        self.write_edit(&edit)?;
         self.state.apply(changes).expect("the engine's own changes fit");
         self.sequence += 1;
         self.chain = chain;
         self.length = end;
-        self.padded_length = padded_length;
         Ok(())
+    }
+
+    /// Zeros go first, so that the file never ends within an edit, and an edit finds its space.
+    fn grow(&mut self, length: u64) -> Result<()> {
+        if length > self.padded_length {
+            let zeros = usize::try_from(length - self.padded_length).expect("fits in memory");
+            let path = self.disk.path(MANIFEST);
+            write_all(&*self.file, &path, &vec![0; zeros], self.padded_length)?;
+            self.padded_length = length;
+        }
+        Ok(())
+    }
+
+    /// An edit is there, durably, or there is nothing of it: who goes on without it must not
+    /// find it later.
+    fn write_edit(&self, edit: &[u8]) -> Result<()> {
+        let path = self.disk.path(MANIFEST);
+        let mut at = 0;
+        while at < edit.len() {
+            match self.file.write_at(&edit[at..], self.length + at as u64) {
+                Ok(count) => at += count,
+                Err(error) if at == 0 => return Err(Error::io("write", path, error)),
+                Err(error) => {
+                    let zeros = vec![0; at];
+                    write_all(&*self.file, &path, &zeros, self.length).map_err(|_| Error::Io {
+                        action: "take back an edit of",
+                        file: path.clone(),
+                        source: std::io::Error::other("a part of it could not be written"),
+                    })?;
+                    self.file.sync().map_err(|e| Error::sync(path.clone(), e))?;
+                    return Err(Error::io("write", path, error));
+                }
+            }
+        }
+        self.file.sync().map_err(|e| Error::sync(path, e))
     }
 
     fn rewrite(&mut self) -> Result<()> {
@@ -249,6 +274,16 @@ impl Manifest {
 
 fn padded(length: u64) -> u64 {
     (length + SLACK_MIN).next_multiple_of(PADDING)
+}
+
+fn write_new(disk: &dyn Disk, path: &str, bytes: &[u8]) -> Result<Arc<dyn File>> {
+    let file = disk
+        .open(MANIFEST_NEW, Access::CreateNew)
+        .map_err(|e| Error::io("create", path.to_owned(), e))?;
+    write_all(&*file, path, bytes, 0)?;
+    file.sync().map_err(|e| Error::sync(path.to_owned(), e))?;
+    disk.rename(MANIFEST_NEW, MANIFEST).map_err(|e| Error::io("rename", path.to_owned(), e))?;
+    Ok(file)
 }
 
 /// Writes all bytes, going on after short writes.

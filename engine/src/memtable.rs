@@ -107,7 +107,10 @@ impl Memtable {
             .iter()
             .map(|o| (o.partition.get(), o.oid.get(), o.flags))
             .collect();
-        entries.sort_unstable_by_key(|entry| (entry.0, entry.1));
+        let key = |entry: &(u32, u64, ItemFlags)| (entry.0, entry.1);
+        if !entries.is_sorted_by_key(key) {
+            entries.sort_unstable_by_key(key);
+        }
         let batch = self.batches.fetch_add(1, Ordering::Relaxed);
         let key = (tid.get(), std::cmp::Reverse(seq), batch);
         self.by_tid.insert(key, Batch { entries: entries.into() });

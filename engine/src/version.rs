@@ -16,6 +16,7 @@ use crate::run::RunFile;
 pub(crate) struct Segment {
     pub(crate) number: u32,
     pub(crate) seed: u32,
+    pub(crate) epoch: u32,
     pub(crate) path: String,
     pub(crate) file: Arc<dyn File>,
     /// Its length, once nothing is appended any more.

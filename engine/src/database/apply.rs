@@ -3,8 +3,9 @@
 use model::{Tid, Ttid};
 
 use super::engine::{Completion, Engine};
+use super::pending::{State, is_dropped};
 use crate::error::Error;
-use crate::format::{Item, Position};
+use crate::format::Item;
 use crate::memtable::ObjectEntry;
 
 /// Items that are inserted at once, before others get their turn.
@@ -29,8 +30,6 @@ pub(super) struct Applying {
     pub(super) tid: Tid,
     pub(super) objects: Vec<ObjectEntry>,
     pub(super) done: usize,
-    /// Before the record that they come from.
-    pub(super) position: Position,
 }
 
 impl Engine {
@@ -49,7 +48,6 @@ impl Engine {
         tid: Tid,
         objects: Vec<ObjectEntry>,
         transaction: Option<Item>,
-        position: Position,
     ) {
         if let Some(item) = transaction {
             self.version.active.insert_transaction(&item);
@@ -61,7 +59,7 @@ impl Engine {
         if let Some(state) = self.seqs.iter_mut().rfind(|state| state.seq == seq) {
             state.applied = false;
         }
-        self.applying.push_back(Applying { seq, tid, objects, done: 0, position });
+        self.applying.push_back(Applying { seq, tid, objects, done: 0 });
     }
 
     /// One slice of what waits to be inserted. Whether anything is left.
@@ -99,6 +97,7 @@ impl Engine {
             std::sync::Arc::make_mut(&mut version.intents).retain(|i| i.seq() != seq);
         });
         self.applying.retain(|applying| applying.seq != seq);
+        self.restore_left_out();
         if let Some(state) = self.seqs.iter_mut().find(|state| state.seq == seq) {
             state.durable = true;
             state.applied = true;
@@ -108,6 +107,30 @@ impl Engine {
             }
         }
         self.advance();
+    }
+
+    /// Nothing of a sequence number counts, and nobody waits for it.
+    pub(super) fn seq_refused(&mut self, seq: u64) {
+        if let Some(state) = self.seqs.iter_mut().find(|state| state.seq == seq) {
+            state.token = None;
+        }
+        self.seq_void(seq, "");
+    }
+
+    /// A partition may not be dropped after all: what was unlocked since comes back in full. It
+    /// is not visible yet.
+    fn restore_left_out(&mut self) {
+        let mut restored = Vec::new();
+        for pending in self.transactions.values_mut() {
+            if let State::Unlocked { tid, seq } = pending.state {
+                let intents = &self.version.intents;
+                let back = pending.left_out.extract_if(.., |object| !is_dropped(intents, object));
+                restored.push((seq, tid, back.collect::<Vec<_>>()));
+            }
+        }
+        for (seq, tid, objects) in restored {
+            self.apply(seq, tid, objects, None);
+        }
     }
 
     /// Makes visible what is durable and inserted, in order.

@@ -41,21 +41,17 @@ impl Engine {
     /// Cuts the last segment where the log ends, and removes those that were never written to.
     fn end_log(&mut self) -> Result<()> {
         let Some(log) = &mut self.log else { return Err(Error::ReadOnly) };
-        let end = log.end();
         let mut changes: Vec<Change> = log
             .take_closed()
             .into_iter()
             .map(|(number, length)| Change::SegmentClosed { number, length })
             .collect();
         let keeps_reserve = !self.transactions.is_empty() || log.is_full();
-        if let Some(segment) = log.end_active() {
-            let path = segment.path.clone();
-            segment
-                .file
-                .set_length(end.offset)
-                .and_then(|()| segment.file.sync())
-                .map_err(|e| Error::io("end", path, e))?;
-            changes.push(Change::SegmentClosed { number: segment.number, length: end.offset });
+        for (segment, length) in log.end_active() {
+            let path = || segment.path.clone();
+            segment.file.set_length(length).map_err(|e| Error::io("end", path(), e))?;
+            segment.file.sync().map_err(|e| Error::sync(path(), e))?;
+            changes.push(Change::SegmentClosed { number: segment.number, length });
         }
         let mut unused = Vec::new();
         if !keeps_reserve {
@@ -79,7 +75,7 @@ impl Engine {
         if let Some(mut job) = self.take_job_to_discard() {
             job.run()?;
         }
-        self.disk.sync_directory().map_err(|e| Error::io("sync", self.disk.path(""), e))
+        self.disk.sync_directory().map_err(|e| Error::sync(self.disk.path(""), e))
     }
 
     /// A manifest without history.
@@ -89,6 +85,7 @@ impl Engine {
             position: log.end(),
             sequence: log.next_sequence(),
             seq: self.next_seq,
+            seq_min: self.next_seq,
         };
         let checkpoint = self.checkpoint_at(end);
         let Some(manifest) = &self.manifest else { return Err(Error::ReadOnly) };
@@ -125,9 +122,8 @@ impl Engine {
             .open(CLOSED_NEW, Access::CreateNew)
             .map_err(|e| Error::io("create", path.clone(), e))?;
         write_all(&*file, &path, &bytes, 0)?;
-        file.sync()
-            .and_then(|()| disk.rename(CLOSED_NEW, CLOSED))
-            .and_then(|()| disk.sync_directory())
-            .map_err(|e| Error::io("end", path, e))
+        file.sync().map_err(|e| Error::sync(path.clone(), e))?;
+        disk.rename(CLOSED_NEW, CLOSED).map_err(|e| Error::io("rename", path, e))?;
+        disk.sync_directory().map_err(|e| Error::sync(disk.path(""), e))
     }
 }

@@ -107,11 +107,13 @@ impl Engine {
             visible,
             seqs: VecDeque::new(),
             applying: VecDeque::new(),
+            stalled: VecDeque::new(),
             completions: VecDeque::new(),
             table_start: TableStart {
                 position: recovered.checkpoint.replay,
                 sequence: recovered.checkpoint.group_sequence,
                 seq: recovered.checkpoint.next_seq,
+                seq_min: recovered.checkpoint.next_seq,
             },
             frozen: VecDeque::new(),
             frozen_number: 0,

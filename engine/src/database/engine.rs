@@ -13,7 +13,7 @@ use super::{OpenMode, Options};
 use crate::cache::BlockCache;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::format::{DatabaseId, MetadataEdit, Metadata, Position};
+use crate::format::{DatabaseId, Location, Metadata, MetadataEdit, Position};
 use crate::log::LogWriter;
 use crate::manifest::Manifest;
 use crate::read::{Published, ReadMode, Reader};
@@ -35,13 +35,14 @@ pub struct Completion {
 /// What is told when a group of the log is written.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    Vote { token: u64, ttid: Ttid },
-    Lock { token: u64, ttid: Ttid, tid: Tid },
+    Vote { token: u64, ttid: Ttid, vote: Location },
+    /// Without a token where it is answered from memory.
+    Lock { token: Option<u64>, ttid: Ttid, tid: Tid },
     Unlock { ttid: Ttid, tid: Tid, seq: u64 },
     Abort { ttid: Ttid },
-    Commit { token: u64, ttid: Ttid, seq: u64 },
+    Commit { ttid: Ttid, seq: u64 },
     /// Replicated records, an intent or deletions.
-    Seq { token: u64, seq: u64 },
+    Seq { seq: u64 },
     Metadata { token: u64, edits: Vec<MetadataEdit> },
     /// All before a table's end is durable.
     Boundary { number: u64 },
@@ -87,6 +88,8 @@ pub struct Engine {
     pub(super) visible: u64,
     pub(super) seqs: VecDeque<SeqState>,
     pub(super) applying: VecDeque<Applying>,
+    /// What has to go forward and found no space yet, in the order of the log.
+    pub(super) stalled: VecDeque<Op>,
     pub(super) completions: VecDeque<Completion>,
     pub(super) table_start: TableStart,
     pub(super) frozen: VecDeque<Frozen>,

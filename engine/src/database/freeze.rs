@@ -1,10 +1,11 @@
 //! Ends the active memory table, so that it can be written as runs and the log before it need not
 //! be replayed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::engine::{Engine, Op};
-use crate::error::Result;
+use super::engine::{Completion, Engine, Op};
+use crate::error::{Error, Result};
 use crate::format::{Checkpoint, Position};
 use crate::memtable::Memtable;
 
@@ -17,6 +18,8 @@ pub(super) struct TableStart {
     pub(super) position: Position,
     pub(super) sequence: u64,
     pub(super) seq: u64,
+    /// No item has a lower sequence number.
+    pub(super) seq_min: u64,
 }
 
 /// A table that gets no more items.
@@ -25,7 +28,9 @@ pub(super) struct Frozen {
     pub(super) number: u64,
     pub(super) table: Arc<Memtable>,
     /// No item has a lower sequence number.
-    pub(super) start_seq: u64,
+    pub(super) seq_min: u64,
+    /// Items of records before its end are still to be inserted, into a later table.
+    pub(super) splits: bool,
     /// Where the next table starts.
     pub(super) end: TableStart,
     pub(super) state: FrozenState,
@@ -68,18 +73,23 @@ impl Engine {
         let (position, sequence) = log.boundary();
         let number = self.frozen_number;
         self.frozen_number += 1;
-        log.barrier(Op::Boundary { number });
-        let end = TableStart { position, sequence, seq: self.next_seq };
+        match self.stalled.is_empty() {
+            true => log.barrier(Op::Boundary { number }),
+            false => self.stalled.push_back(Op::Boundary { number }),
+        }
+        let late = self.applying.iter().map(|applying| applying.seq).min();
+        let seq = self.next_seq;
+        let end = TableStart { position, sequence, seq, seq_min: late.unwrap_or(seq).min(seq) };
         let table = Arc::clone(&self.version.active);
-        let start_seq = self.table_start.seq;
+        let (seq_min, splits) = (self.table_start.seq_min, late.is_some());
         self.publish(|version| {
             let active = std::mem::take(&mut version.active);
             version.frozen.insert(0, active);
         });
         let state = FrozenState::Waiting;
-        self.frozen.push_back(Frozen { number, table, start_seq, end, state });
+        self.frozen.push_back(Frozen { number, table, seq_min, splits, end, state });
         self.table_start = end;
-        self.pump();
+        self.start_writes();
     }
 
     /// Everything before the end of a frozen table is durable and dealt with, nothing later is: what
@@ -89,9 +99,7 @@ impl Engine {
             return;
         };
         let end = self.frozen[at].end;
-        let being_inserted =
-            self.applying.front().is_some_and(|applying| applying.position < end.position);
-        let checkpoint = (!being_inserted).then(|| self.checkpoint_at(end));
+        let checkpoint = (!self.frozen[at].splits).then(|| self.checkpoint_at(end));
         self.frozen[at].state = FrozenState::Ready(checkpoint);
     }
 
@@ -102,10 +110,10 @@ impl Engine {
         let seq = self.next_seq;
         for frozen in &mut self.frozen {
             if frozen.number == number {
-                frozen.end = TableStart { position, sequence, seq };
+                frozen.end = TableStart { position, sequence, seq, ..frozen.end };
             }
         }
-        self.table_start = TableStart { position, sequence, seq };
+        self.table_start = TableStart { position, sequence, seq, ..self.table_start };
         log.barrier(Op::Boundary { number });
     }
 
@@ -127,16 +135,33 @@ impl Engine {
         }
     }
 
-    /// Waits until nothing is on its way to disk and every table but the active one is in runs.
+    /// Waits until nothing is on its way to disk and every table but the active one is in runs. No
+    /// job of that may be under way.
     pub fn flush(&mut self) -> Result<()> {
+        assert!(!self.flushing, "jobs are given back before");
+        let mut completions = VecDeque::new();
+        let flushed = self.flush_tables(&mut completions);
+        completions.append(&mut self.completions);
+        self.completions = completions;
+        flushed
+    }
+
+    fn flush_tables(&mut self, completions: &mut VecDeque<Completion>) -> Result<()> {
+        while self.apply_slice() {}
         if self.version.active.items() > 0 || !self.seqs.is_empty() {
             self.freeze();
         }
         while !self.frozen.is_empty() {
-            self.poll(crate::disk::Wait::Yes)?;
+            completions.extend(self.poll(crate::disk::Wait::Yes)?);
+            if !self.stalled.is_empty() {
+                return Err(Error::Full { file: self.disk.path("") });
+            }
             while let Some(mut job) = self.take_flush_job() {
                 let result = job.run();
                 self.finish_job(job, result)?;
+                if self.background_failed {
+                    return Err(Error::Full { file: self.disk.path("") });
+                }
             }
         }
         Ok(())

@@ -58,11 +58,7 @@ impl Engine {
         let seq = self.next_seq;
         let record = Record::Drop { partition, seq };
         let position = self.log()?.end();
-        self.intend(token, &record, Intent::Drop { partition, seq, position })?;
-        for pending in self.transactions.values_mut() {
-            pending.objects.retain(|object| object.partition != partition);
-        }
-        Ok(())
+        self.intend(token, &record, Intent::Drop { partition, seq, position })
     }
 
     /// Hides revisions and transactions, one by one. They may come back later. Completes with
@@ -72,20 +68,20 @@ impl Engine {
         let seq = self.next_seq;
         let deleted: Vec<Deleted> = deletes.iter().map(|delete| delete.record()).collect();
         let record = Record::Delete { seq, deleted: deleted.clone() };
-        let op = Op::Seq { token, seq };
+        let op = Op::Seq { seq };
         self.log()?.append(&record, Class::Ordinary, Sync::Data, Some(op))?;
         self.take_seq(false, Some(token));
         insert_deleted(&self.version.active, &deleted, seq);
-        self.pump();
+        self.pump()?;
         Ok(())
     }
 
     fn intend(&mut self, token: u64, record: &Record, intent: Intent) -> Result<()> {
-        let op = Op::Seq { token, seq: intent.seq() };
+        let op = Op::Seq { seq: intent.seq() };
         self.log()?.append(record, Class::Ordinary, Sync::Data, Some(op))?;
         self.take_seq(false, Some(token));
         self.publish(|version| Arc::make_mut(&mut version.intents).push(intent));
-        self.pump();
+        self.pump()?;
         Ok(())
     }
 }

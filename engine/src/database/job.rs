@@ -7,7 +7,7 @@ use super::merge::Merge;
 use super::work::Discard;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::format::{DatabaseId, Item, Order};
+use crate::format::{DatabaseId, Item, Order, RunSummary};
 use crate::log::{Prepared, prepare_segment};
 use crate::memtable::{Memtable, TableItems};
 use crate::run::{PinBudget, RunFile, RunSettings, RunWriter};
@@ -90,17 +90,18 @@ impl Place {
         RunWriter::create(&*self.disk, settings)
     }
 
-    /// Ends a run, makes its name durable too, and opens it.
-    pub(super) fn finish(&self, writer: RunWriter) -> Result<Option<Arc<RunFile>>> {
-        let Some(summary) = writer.finish(&*self.disk)? else { return Ok(None) };
+    /// Makes the names of runs durable, and opens them.
+    pub(super) fn open(&self, summaries: &[RunSummary]) -> Result<Vec<Arc<RunFile>>> {
         let disk = &self.disk;
         disk.sync_directory().map_err(|source| Error::Io {
             action: "sync",
             file: disk.path(""),
             source,
         })?;
-        let run = RunFile::open(&**disk, self.database, summary, &self.budget)?;
-        Ok(Some(Arc::new(run)))
+        let open = |summary: &RunSummary| {
+            RunFile::open(&**disk, self.database, *summary, &self.budget).map(Arc::new)
+        };
+        summaries.iter().map(open).collect()
     }
 }
 
@@ -140,6 +141,7 @@ pub(super) struct Flush {
     /// A number for each run.
     pub(super) numbers: [u32; 3],
     pub(super) runs: Vec<Arc<RunFile>>,
+    written: Vec<RunSummary>,
     current: Option<(RunWriter, TableItems)>,
     orders_done: usize,
 }
@@ -159,13 +161,17 @@ impl Flush {
             voided,
             numbers,
             runs: Vec::new(),
+            written: Vec::new(),
             current: None,
             orders_done: 0,
         }
     }
 
     fn step(&mut self, items: usize) -> Result<JobState> {
-        let Some(&order) = Order::ALL.get(self.orders_done) else { return Ok(JobState::Done) };
+        let Some(&order) = Order::ALL.get(self.orders_done) else {
+            self.runs = self.place.open(&self.written)?;
+            return Ok(JobState::Done);
+        };
         let Some((writer, source)) = &mut self.current else {
             let number = self.numbers[self.orders_done];
             let writer = self.place.create(number, order, 0, self.table.items())?;
@@ -181,7 +187,7 @@ impl Flush {
         if page.is_empty()
             && let Some((writer, _)) = self.current.take()
         {
-            self.runs.extend(self.place.finish(writer)?);
+            self.written.extend(writer.finish(&*self.place.disk)?);
             self.orders_done += 1;
         }
         Ok(JobState::More)

@@ -19,8 +19,9 @@ pub(super) struct Merge {
     pub(super) output: Option<Arc<RunFile>>,
     /// What is hidden here is left out; what is later is kept as it is.
     pub(super) base: Snapshot,
-    /// Nothing older than the inputs exists, so that tombstones have done their work.
-    drops_tombstones: bool,
+    /// Tombstones with a lower sequence number have done their work: nothing older than the
+    /// inputs exists that they could hide.
+    tombstones_done: u64,
     reader: Reader,
     heads: Vec<(RunCursor, Option<Item>)>,
     writer: Option<RunWriter>,
@@ -36,17 +37,19 @@ impl Merge {
         order: Order,
         inputs: Vec<Arc<RunFile>>,
         base: Snapshot,
+        tables_seq_min: u64,
         reader: Reader,
         number: u32,
     ) -> Self {
-        let drops_tombstones = base.version.runs(order).len() == inputs.len();
+        let is_all = base.version.runs(order).len() == inputs.len();
+        let tombstones_done = if is_all { tables_seq_min } else { 0 };
         Self {
             place,
             order,
             inputs,
             output: None,
             base,
-            drops_tombstones,
+            tombstones_done,
             reader,
             heads: Vec::new(),
             writer: None,
@@ -68,7 +71,8 @@ impl Merge {
         for _ in 0..items {
             let Some(item) = self.next()? else {
                 if let Some(writer) = self.writer.take() {
-                    self.output = self.place.finish(writer)?;
+                    let written = writer.finish(&*self.place.disk)?;
+                    self.output = self.place.open(written.as_slice())?.pop();
                 }
                 return Ok(JobState::Done);
             };
@@ -125,7 +129,7 @@ impl Merge {
             }
             Visibility::Hidden => {
                 self.done = Some(columns);
-                item.flags.is_tombstone() && !self.drops_tombstones
+                item.flags.is_tombstone() && item.key.seq >= self.tombstones_done
             }
         };
         if keeps {

@@ -30,9 +30,9 @@ impl Default for Options {
         Self {
             segment_length: 256 << 20,
             reserve_length: 1 << 20,
-            group_length: 1 << 20,
+            group_length: 128 << 10,
             unwritten_max: 16 << 20,
-            table_items_max: 128 << 10,
+            table_items_max: 64 << 10,
             table_log_max: 64 << 20,
             cache_bytes_max: 64 << 20,
             pinned_bytes_max: 128 << 20,

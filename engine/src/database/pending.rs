@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use model::{Oid, PartitionId, Tid, Ttid};
 
-use crate::format::{Compression, Extent, InDoubt, Location, ObjectHead, ObjectId, Position};
+use crate::format::{Compression, Extent, InDoubt, Intent, Location, ObjectHead, ObjectId, Position};
 use crate::memtable::ObjectEntry;
 use crate::format::ItemFlags;
 
@@ -53,7 +53,7 @@ pub(crate) enum State {
     Voted { vote: Location },
     Locked { vote: Location, tid: Tid },
     /// Applied; kept until the record of it is written.
-    Unlocked { vote: Location, tid: Tid },
+    Unlocked { tid: Tid, seq: u64 },
     /// Committed in one step, or aborted; kept until the record of it is written.
     Ending,
 }
@@ -62,12 +62,18 @@ pub(crate) enum State {
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) state: State,
+    /// What the log says of it so far as it is written: the vote, and the tid if it is locked.
+    pub(crate) written: Option<(Location, Option<Tid>)>,
     /// Partition of its metadata.
     pub(crate) partition: PartitionId,
     pub(crate) has_metadata: bool,
     /// In the order of the log; of several of an object the last counts.
     pub(crate) objects: Vec<ObjectEntry>,
     pub(crate) extents: Vec<Extent>,
+    /// Objects that were appended for it, those stored again or withdrawn included.
+    pub(crate) records: u64,
+    /// What was left out when it was unlocked, since its partition had been dropped.
+    pub(crate) left_out: Vec<ObjectEntry>,
     pub(crate) cancelled: Vec<(PartitionId, Oid)>,
     /// Something of it was not written.
     pub(crate) broken: bool,
@@ -79,10 +85,13 @@ impl Default for Pending {
     fn default() -> Self {
         Self {
             state: State::Open,
+            written: None,
             partition: PartitionId::default(),
             has_metadata: false,
             objects: Vec::new(),
             extents: Vec::new(),
+            records: 0,
+            left_out: Vec::new(),
             cancelled: Vec::new(),
             broken: false,
             bytes: 0,
@@ -100,6 +109,7 @@ impl Pending {
             data_tid: head.data_tid,
             location: Some(location),
         });
+        self.records += 1;
         self.bytes += u64::from(location.length);
         let end = location.offset + u64::from(location.length);
         match self.extents.last_mut() {
@@ -112,27 +122,38 @@ impl Pending {
 
     /// Leaves out objects that were stored again later, and sorts by (partition, oid).
     pub(crate) fn settle(&mut self) {
-        self.objects.sort_by_key(|object| (object.partition, object.oid));
-        let mut kept: Vec<ObjectEntry> = Vec::with_capacity(self.objects.len());
-        for object in self.objects.drain(..) {
-            match kept.last_mut() {
-                Some(last) if (last.partition, last.oid) == (object.partition, object.oid) => {
-                    *last = object;
-                }
-                _ => kept.push(object),
-            }
+        let key = |object: &ObjectEntry| (object.partition, object.oid);
+        if self.objects.is_sorted_by(|a, b| key(a) < key(b)) {
+            return;
         }
-        self.objects = kept;
+        let place = |object: &ObjectEntry| {
+            let location = object.location.unwrap_or_default();
+            std::cmp::Reverse((location.file, location.offset))
+        };
+        self.objects.sort_unstable_by_key(|object| (key(object), place(object)));
+        self.objects.dedup_by_key(|object| key(object));
     }
 
-    pub(crate) fn in_doubt(&self, ttid: Ttid) -> Option<InDoubt> {
-        match self.state {
-            State::Voted { vote } => Some(InDoubt { ttid, vote, tid: None }),
-            State::Locked { vote, tid } | State::Unlocked { vote, tid } => {
-                Some(InDoubt { ttid, vote, tid: Some(tid) })
-            }
-            State::Open | State::Voting { .. } | State::Ending => None,
+    /// Objects that were withdrawn and not stored again since. The objects are settled.
+    pub(crate) fn cancelled(&self) -> Vec<(PartitionId, Oid)> {
+        let is_there = |key: &(PartitionId, Oid)| {
+            self.objects.binary_search_by_key(key, |o| (o.partition, o.oid)).is_ok()
+        };
+        self.cancelled.iter().filter(|key| !is_there(key)).copied().collect()
+    }
+
+    /// Takes out the objects that went with their partition.
+    pub(crate) fn take_dropped(&mut self, intents: &[Intent]) -> Vec<ObjectEntry> {
+        let drops = intents.iter().any(|intent| matches!(intent, Intent::Drop { .. }));
+        match drops {
+            true => self.objects.extract_if(.., |object| is_dropped(intents, object)).collect(),
+            false => Vec::new(),
         }
+    }
+
+    /// What a checkpoint has to say of it.
+    pub(crate) fn in_doubt(&self, ttid: Ttid) -> Option<InDoubt> {
+        self.written.map(|(vote, tid)| InDoubt { ttid, vote, tid })
     }
 
     pub(crate) fn public_state(&self) -> Option<TransactionState> {
@@ -143,4 +164,14 @@ impl Pending {
             State::Unlocked { .. } | State::Ending => None,
         }
     }
+}
+
+/// Whether an object was stored before its partition was dropped.
+pub(crate) fn is_dropped(intents: &[Intent], object: &ObjectEntry) -> bool {
+    let place = object.location.unwrap_or_default();
+    let place = Position { segment: place.file, offset: place.offset };
+    intents.iter().any(|intent| {
+        matches!(intent, Intent::Drop { partition, position, .. }
+            if *partition == object.partition && place < *position)
+    })
 }

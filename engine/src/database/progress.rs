@@ -6,9 +6,9 @@ use super::engine::{Completion, Engine, Op};
 use super::pending::State;
 use crate::disk::{Sync, Wait};
 use crate::error::{Error, Result};
-use crate::format::{MetadataEdit, Record};
-use crate::log::{Class, LogEvent, prepare_segment};
-use crate::format::Change;
+use super::transactions::RESERVE_PER_VOTE;
+use crate::format::{Change, HEADER_LENGTH, MetadataEdit, Record};
+use crate::log::{Class, LogEvent, LogWriter, prepare_segment};
 
 /// Space that must be free before ordinary writes go on after the disk was full, in reserves.
 const FREE_RESERVES_MIN: u64 = 4;
@@ -21,6 +21,7 @@ impl Engine {
         if self.log.is_some() {
             self.log()?;
         }
+        self.append_stalled()?;
         let more = self.apply_slice();
         let wait = match more || !self.completions.is_empty() {
             true => Wait::No,
@@ -30,19 +31,24 @@ impl Engine {
             Some(log) => log.poll(wait),
             None => Ok(Vec::new()),
         };
+        self.log_events(events)?;
+        self.freeze_if_due();
+        Ok(self.completions.drain(..).collect())
+    }
+
+    fn log_events(&mut self, events: Result<Vec<LogEvent<Op>>>) -> Result<()> {
         match events {
             Ok(events) => {
                 for event in events {
                     self.log_event(event)?;
                 }
+                Ok(())
             }
             Err(error) => {
                 self.failed = Some(self.disk.path(""));
-                return Err(error);
+                Err(error)
             }
         }
-        self.freeze_if_due();
-        Ok(self.completions.drain(..).collect())
     }
 
     /// Polls, and works at jobs where nothing else makes progress, until a token completes. For
@@ -58,32 +64,45 @@ impl Engine {
 
     /// Makes everything that was submitted durable. Completes with the token.
     pub fn sync(&mut self, token: u64) -> Result<()> {
-        self.ready_for_ordinary()?;
+        self.check_none_stalled()?;
         self.log()?.barrier(Op::Sync { token });
-        self.pump();
+        self.pump()?;
         Ok(())
     }
 
     /// Changes node metadata, all edits or none. Completes with the token.
     pub fn edit(&mut self, token: u64, edits: Vec<MetadataEdit>) -> Result<()> {
-        if !self.is_full() {
-            self.ready_for_ordinary()?;
-        }
         let record = Record::Metadata(edits.clone());
+        match self.ready_for_ordinary() {
+            Err(Error::Full { .. }) => self.ready_for_edit(&edits)?,
+            other => other?,
+        }
         let op = Op::Metadata { token, edits };
         self.log()?.append(&record, Class::Phase2, Sync::Data, Some(op))?;
-        self.pump();
+        self.pump()?;
         Ok(())
     }
 
-    pub(super) fn pump(&mut self) {
+    pub(super) fn start_writes(&mut self) {
         if let Some(log) = &mut self.log {
             log.pump();
         }
     }
 
+    /// Has the next group written, if the one before is.
+    pub(super) fn pump(&mut self) -> Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        if log.should_reap() {
+            let events = log.poll(Wait::No);
+            return self.log_events(events);
+        }
+        log.pump();
+        Ok(())
+    }
+
     /// Before anything but phase 2: there are segments to write to, and space.
     pub(super) fn ready_for_ordinary(&mut self) -> Result<()> {
+        self.check_none_stalled()?;
         if self.log()?.is_full() {
             let wanted = self.options.reserve_length * FREE_RESERVES_MIN;
             let free = self
@@ -102,7 +121,62 @@ impl Engine {
             }
         }
         while self.log()?.needs_segment() {
-            self.prepare_now()?;
+            self.prepare_now(self.options.reserve_length)?;
+        }
+        Ok(())
+    }
+
+    /// Before what ends a voted transaction: there is a place for it, if only a small one.
+    pub(super) fn ready_for_phase2(&mut self) -> Result<()> {
+        self.check_none_stalled()?;
+        self.make_place()
+    }
+
+    /// An edit may use the reserve, but not what voted transactions count on.
+    fn ready_for_edit(&mut self, edits: &[MetadataEdit]) -> Result<()> {
+        self.ready_for_phase2()?;
+        let values = edits.iter().map(|edit| edit.value.as_ref().map_or(0, Vec::len) + 16);
+        let length = values.sum::<usize>() as u64 + RESERVE_PER_VOTE;
+        if self.log()?.reserve() < self.votes() * RESERVE_PER_VOTE + length {
+            return Err(Error::Full { file: self.disk.path("") });
+        }
+        Ok(())
+    }
+
+    fn make_place(&mut self) -> Result<()> {
+        if self.log()?.has_place() {
+            return Ok(());
+        }
+        match self.prepare_now(self.options.reserve_length) {
+            Err(Error::Full { .. }) => {
+                let needed = (self.votes() + 1) * RESERVE_PER_VOTE + HEADER_LENGTH as u64;
+                self.prepare_now(needed.min(self.options.reserve_length))
+            }
+            other => other,
+        }
+    }
+
+    fn check_none_stalled(&mut self) -> Result<()> {
+        self.append_stalled()?;
+        match self.stalled.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Full { file: self.disk.path("") }),
+        }
+    }
+
+    /// Tries again to write what has to go forward.
+    fn append_stalled(&mut self) -> Result<()> {
+        while let Some(op) = self.stalled.pop_front() {
+            match self.append_again(&op) {
+                Err(Error::Full { .. }) => {
+                    self.stalled.push_front(op);
+                    break;
+                }
+                other => other?,
+            }
+            if self.stalled.is_empty() {
+                self.start_writes();
+            }
         }
         Ok(())
     }
@@ -120,27 +194,37 @@ impl Engine {
     }
 
     /// Prepares a segment at once: only at the first write, and after the disk was full.
-    fn prepare_now(&mut self) -> Result<()> {
+    fn prepare_now(&mut self, reserve: u64) -> Result<()> {
         let (number, is_known) = self.choose_segment_number();
-        let prepared = prepare_segment(
-            &*self.disk,
-            self.database,
-            number,
-            self.epoch,
-            self.options.reserve_length,
-        )?;
-        self.add_segment(prepared, is_known)
+        let prepared =
+            prepare_segment(&*self.disk, self.database, number, self.epoch, reserve);
+        let added = prepared.and_then(|prepared| self.add_segment(prepared, is_known));
+        if added.is_err() {
+            self.reusable_again(number, is_known);
+        }
+        added
     }
 
     /// The number of the next segment, and whether the manifest has it already.
     pub(super) fn choose_segment_number(&mut self) -> (u32, bool) {
-        match self.reusable.pop_front() {
-            Some(number) => (number, true),
-            None => {
-                let number = self.next_segment;
-                self.next_segment += 1;
-                (number, false)
+        // The log never goes back to a lower number.
+        let in_use = self.log.as_ref().map_or(0, LogWriter::segment_in_use);
+        while let Some(number) = self.reusable.pop_front() {
+            if number > in_use {
+                return (number, true);
             }
+        }
+        let number = self.next_segment;
+        self.next_segment += 1;
+        (number, false)
+    }
+
+    /// A segment could not be prepared.
+    pub(super) fn reusable_again(&mut self, number: u32, is_known: bool) {
+        if is_known {
+            self.reusable.push_front(number);
+        } else if self.next_segment == number + 1 {
+            self.next_segment = number;
         }
     }
 
@@ -195,7 +279,7 @@ impl Engine {
                 for op in ops {
                     self.op_failed(op, &file)?;
                 }
-                self.pump();
+                self.start_writes();
             }
         }
         Ok(())
@@ -203,23 +287,33 @@ impl Engine {
 
     fn op_done(&mut self, op: Op) {
         match op {
-            Op::Vote { token, ttid } => {
-                if let Some(pending) = self.transactions.get_mut(&ttid)
-                    && let State::Voting { vote } = pending.state
-                {
-                    pending.state = State::Voted { vote };
+            Op::Vote { token, ttid, vote } => {
+                if let Some(pending) = self.transactions.get_mut(&ttid) {
+                    pending.written = Some((vote, None));
+                    if let State::Voting { vote } = pending.state {
+                        pending.state = State::Voted { vote };
+                    }
                 }
                 self.completions.push_back(Completion { token, result: Ok(()) });
             }
-            Op::Lock { token, .. } | Op::Sync { token } => {
+            Op::Lock { token, ttid, tid } => {
+                if let Some(pending) = self.transactions.get_mut(&ttid)
+                    && let Some((_, locked)) = &mut pending.written
+                {
+                    *locked = Some(tid);
+                }
+                let done = token.map(|token| Completion { token, result: Ok(()) });
+                self.completions.extend(done);
+            }
+            Op::Sync { token } => {
                 self.completions.push_back(Completion { token, result: Ok(()) });
             }
             Op::Unlock { ttid, .. } | Op::Abort { ttid } => self.forget(ttid, false),
-            Op::Commit { ttid, seq, .. } => {
+            Op::Commit { ttid, seq } => {
                 self.forget(ttid, false);
                 self.seq_durable(seq);
             }
-            Op::Seq { seq, .. } => self.seq_durable(seq),
+            Op::Seq { seq } => self.seq_durable(seq),
             Op::Metadata { token, edits } => {
                 self.metadata.apply(&edits);
                 self.completions.push_back(Completion { token, result: Ok(()) });
@@ -248,15 +342,16 @@ impl Engine {
             token,
             result: Err(Error::Full { file: file.to_owned() }),
         };
-        let again = match &op {
-            Op::Lock { ttid, tid, .. } => Record::Lock { ttid: *ttid, tid: *tid },
-            Op::Unlock { ttid, tid, seq } => Record::Unlock { ttid: *ttid, tid: *tid, seq: *seq },
+        match &op {
+            Op::Lock { .. } | Op::Unlock { .. } => return self.append_or_stall(op),
             Op::Abort { ttid } => {
-                // A vote that was lost in the same write needs no abort.
+                let vote_lost = self.transactions.get(ttid).is_none_or(|p| p.written.is_none());
+                if !vote_lost {
+                    return self.append_or_stall(op);
+                }
                 self.forget(*ttid, false);
-                return Ok(());
             }
-            Op::Vote { token, ttid } => {
+            Op::Vote { token, ttid, .. } => {
                 if let Some(pending) = self.transactions.get_mut(ttid)
                     && pending.state != State::Ending
                 {
@@ -264,33 +359,51 @@ impl Engine {
                     pending.broken = true;
                 }
                 self.completions.push_back(refuse(*token));
-                return Ok(());
             }
-            Op::Commit { ttid, seq, .. } => {
+            Op::Commit { ttid, seq } => {
                 if let Some(pending) = self.transactions.get_mut(ttid) {
                     pending.state = State::Open;
                     pending.broken = true;
                 }
                 self.seq_void(*seq, file);
-                return Ok(());
             }
-            Op::Seq { seq, .. } => {
-                self.seq_void(*seq, file);
-                return Ok(());
-            }
+            Op::Seq { seq } => self.seq_void(*seq, file),
             Op::Metadata { token, .. } | Op::Sync { token } => {
                 self.completions.push_back(refuse(*token));
-                return Ok(());
             }
+            // What is before it has to be written before it.
+            Op::Boundary { .. } if !self.stalled.is_empty() => self.stalled.push_back(op),
+            Op::Boundary { number } => self.boundary_failed(*number),
+        }
+        Ok(())
+    }
+
+    fn append_or_stall(&mut self, op: Op) -> Result<()> {
+        if self.stalled.is_empty() {
+            match self.append_again(&op) {
+                Err(Error::Full { .. }) => {}
+                other => return other,
+            }
+        }
+        self.stalled.push_back(op);
+        Ok(())
+    }
+
+    fn append_again(&mut self, op: &Op) -> Result<()> {
+        let (record, sync) = match *op {
             Op::Boundary { number } => {
-                self.boundary_failed(*number);
+                self.boundary_failed(number);
                 return Ok(());
             }
+            Op::Lock { token, ttid, tid } => {
+                let sync = if token.is_some() { Sync::Data } else { Sync::None };
+                (Record::Lock { ttid, tid }, sync)
+            }
+            Op::Unlock { ttid, tid, seq } => (Record::Unlock { ttid, tid, seq }, Sync::None),
+            Op::Abort { ttid } => (Record::Abort { ttid }, Sync::None),
+            _ => unreachable!("everything else is refused"),
         };
-        let sync = match op {
-            Op::Lock { .. } => Sync::Data,
-            _ => Sync::None,
-        };
-        self.log()?.append(&again, Class::Phase2, sync, Some(op)).map(|_| ())
+        self.make_place()?;
+        self.log()?.append(&record, Class::Phase2, sync, Some(op.clone())).map(|_| ())
     }
 }

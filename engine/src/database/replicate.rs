@@ -56,8 +56,22 @@ impl Engine {
         for added in &transactions {
             check_transaction(&added.transaction)?;
         }
-        let seq = self.next_seq;
-        let position = self.log()?.end();
+        let seq = self.take_seq(false, Some(token));
+        if let Err(error) = self.append_added(seq, objects, transactions) {
+            self.seq_refused(seq);
+            return Err(error);
+        }
+        self.log()?.barrier(Op::Seq { seq });
+        self.pump()?;
+        Ok(())
+    }
+
+    fn append_added(
+        &mut self,
+        seq: u64,
+        objects: &[AddedObject],
+        transactions: Vec<AddedTransaction>,
+    ) -> Result<()> {
         let mut by_tid: BTreeMap<Tid, Vec<ObjectEntry>> = BTreeMap::new();
         for added in objects {
             let id = ObjectId::Committed { tid: added.tid, seq };
@@ -81,12 +95,9 @@ impl Engine {
             let item = transaction_item(partition, tid, seq, ttid, location);
             self.version.active.insert_transaction(&item);
         }
-        self.log()?.barrier(Op::Seq { token, seq });
-        self.take_seq(false, Some(token));
         for (tid, objects) in by_tid {
-            self.apply(seq, tid, objects, None, position);
+            self.apply(seq, tid, objects, None);
         }
-        self.pump();
         Ok(())
     }
 }

@@ -41,7 +41,7 @@ impl Engine {
             Ok((location, group)) => {
                 let pending = self.transactions.entry(ttid).or_default();
                 pending.add(&head, location, group);
-                self.pump();
+                self.pump()?;
                 Ok(())
             }
             Err(error) => {
@@ -76,19 +76,19 @@ impl Engine {
         if self.log()?.reserve() < wanted {
             return Err(Error::Full { file: self.disk.path("") });
         }
-        let op = Op::Vote { token, ttid };
-        let (vote, _) = self.append_vote(ttid, partition, transaction, None, op)?;
+        let op = |vote| Op::Vote { token, ttid, vote };
+        let vote = self.append_vote(ttid, partition, transaction, None, op)?;
         if let Some(pending) = self.transactions.get_mut(&ttid) {
             pending.state = State::Voting { vote };
         }
-        self.pump();
+        self.pump()?;
         Ok(())
     }
 
     /// Gives a voted transaction its tid. Completes with the token: at once on a node that
     /// does not keep its metadata, else when it is durable.
     pub fn lock(&mut self, token: u64, ttid: Ttid, tid: Tid) -> Result<()> {
-        let Some(pending) = self.transactions.get_mut(&ttid) else {
+        let Some(pending) = self.transactions.get(&ttid) else {
             return Err(Error::WrongState { ttid, expected: "voted" });
         };
         let vote = match pending.state {
@@ -100,16 +100,17 @@ impl Engine {
             _ => return Err(Error::WrongState { ttid, expected: "voted" }),
         };
         let sync = if pending.has_metadata { Sync::Data } else { Sync::None };
-        let op = (sync == Sync::Data).then_some(Op::Lock { token, ttid, tid });
+        self.ready_for_phase2()?;
+        let op = Op::Lock { token: (sync == Sync::Data).then_some(token), ttid, tid };
         let record = Record::Lock { ttid, tid };
-        self.log()?.append(&record, Class::Phase2, sync, op)?;
+        self.log()?.append(&record, Class::Phase2, sync, Some(op))?;
         if let Some(pending) = self.transactions.get_mut(&ttid) {
             pending.state = State::Locked { vote, tid };
         }
         if sync == Sync::None {
             self.completions.push_back(Completion { token, result: Ok(()) });
         }
-        self.pump();
+        self.pump()?;
         Ok(())
     }
 
@@ -122,23 +123,23 @@ impl Engine {
             return Err(Error::WrongState { ttid, expected: "locked" });
         };
         let (vote, tid) = (*vote, *tid);
+        self.ready_for_phase2()?;
         let seq = self.next_seq;
         let record = Record::Unlock { ttid, tid, seq };
         let op = Op::Unlock { ttid, tid, seq };
-        let log = self.log()?;
-        let position = log.end();
-        log.append(&record, Class::Phase2, Sync::None, Some(op))?;
+        self.log()?.append(&record, Class::Phase2, Sync::None, Some(op))?;
         self.take_seq(true, None);
         if let Some(pending) = self.transactions.get_mut(&ttid) {
-            pending.state = State::Unlocked { vote, tid };
+            pending.state = State::Unlocked { tid, seq };
+            pending.left_out = pending.take_dropped(&self.version.intents);
             let objects = std::mem::take(&mut pending.objects);
             let item = pending.has_metadata.then(|| {
                 transaction_item(pending.partition, tid, seq, ttid, vote)
             });
-            self.apply(seq, tid, objects, item, position);
+            self.apply(seq, tid, objects, item);
         }
         self.advance();
-        self.pump();
+        self.pump()?;
         Ok(())
     }
 
@@ -148,6 +149,7 @@ impl Engine {
         match pending.state {
             State::Open => self.forget(ttid, true),
             State::Voting { .. } | State::Voted { .. } => {
+                self.ready_for_phase2()?;
                 let op = Op::Abort { ttid };
                 let record = Record::Abort { ttid };
                 self.log()?.append(&record, Class::Phase2, Sync::None, Some(op))?;
@@ -155,7 +157,7 @@ impl Engine {
                     self.garbage_bytes += std::mem::take(&mut pending.bytes);
                     pending.state = State::Ending;
                 }
-                self.pump();
+                self.pump()?;
             }
             State::Locked { .. } | State::Unlocked { .. } | State::Ending => {
                 return Err(Error::WrongState { ttid, expected: "unlocked" });
@@ -177,19 +179,20 @@ impl Engine {
         self.ready_for_ordinary()?;
         let seq = self.next_seq;
         let has_metadata = transaction.is_some();
-        let position = self.log()?.end();
-        let op = Op::Commit { token, ttid, seq };
-        let (vote, objects) =
-            self.append_vote(ttid, partition, transaction, Some((tid, seq)), op)?;
+        let op = |_| Op::Commit { ttid, seq };
+        let vote = self.append_vote(ttid, partition, transaction, Some((tid, seq)), op)?;
         self.take_seq(false, Some(token));
+        let mut objects = Vec::new();
         if let Some(pending) = self.transactions.get_mut(&ttid) {
             pending.state = State::Ending;
+            pending.take_dropped(&self.version.intents);
+            objects = std::mem::take(&mut pending.objects);
         }
-        self.pump();
+        self.pump()?;
         // While the disk works, the items go into the table: nobody sees them yet.
         let item =
             has_metadata.then(|| transaction_item(partition, tid, seq, ttid, vote));
-        self.apply(seq, tid, objects, item, position);
+        self.apply(seq, tid, objects, item);
         Ok(())
     }
 
@@ -199,12 +202,11 @@ impl Engine {
         partition: PartitionId,
         transaction: Option<Transaction>,
         committed: Option<(Tid, u64)>,
-        op: Op,
-    ) -> Result<(Location, Vec<crate::memtable::ObjectEntry>)> {
+        op: impl FnOnce(Location) -> Op,
+    ) -> Result<Location> {
         if let Some(transaction) = &transaction {
             check_transaction(transaction)?;
         }
-        let is_commit = committed.is_some();
         self.transactions.entry(ttid).or_default();
         let pending = self.open_transaction(ttid)?;
         if pending.broken {
@@ -219,20 +221,16 @@ impl Engine {
             committed,
             transaction,
             extents: pending.extents.clone(),
-            objects: pending.objects.len() as u64,
-            cancelled: std::mem::take(&mut pending.cancelled),
+            objects: pending.records,
+            cancelled: pending.cancelled(),
         };
         let record = Record::Vote(vote);
-        let location = self.log()?.append(&record, Class::Ordinary, Sync::Data, Some(op))?;
+        let location = self.log()?.append_vote(&record, op)?;
         let Some(pending) = self.transactions.get_mut(&ttid) else {
             unreachable!("just found")
         };
         pending.bytes += u64::from(location.length);
-        let objects = match is_commit {
-            true => std::mem::take(&mut pending.objects),
-            false => Vec::new(),
-        };
-        Ok((location, objects))
+        Ok(location)
     }
 
     fn open_transaction(&mut self, ttid: Ttid) -> Result<&mut Pending> {
@@ -247,7 +245,10 @@ impl Engine {
         let counts = |pending: &&Pending| {
             matches!(
                 pending.state,
-                State::Voting { .. } | State::Voted { .. } | State::Locked { .. }
+                State::Voting { .. }
+                    | State::Voted { .. }
+                    | State::Locked { .. }
+                    | State::Unlocked { .. }
             )
         };
         self.transactions.values().filter(counts).count() as u64

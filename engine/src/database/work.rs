@@ -11,6 +11,7 @@ use super::merge::Merge;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::{Change, Intent, Order};
+use crate::log::{LogWriter, segment_name};
 use crate::memtable::Memtable;
 use crate::read::ReadMode;
 use crate::run::{RunFile, RunSettings};
@@ -154,18 +155,28 @@ impl Engine {
     fn finish_prepare(&mut self, prepare: Prepare, is_sound: bool) -> Result<()> {
         self.preparing = false;
         match prepare.prepared {
-            Some(prepared) if is_sound => self.add_segment(prepared, prepare.is_known),
+            Some(prepared) if is_sound => {
+                let in_use = self.log.as_ref().map_or(0, LogWriter::segment_in_use);
+                if prepared.segment.number <= in_use {
+                    // Meanwhile a later one was taken: the log never goes back.
+                    if !prepare.is_known {
+                        self.discard.files.push(segment_name(prepare.number));
+                    }
+                    return Ok(());
+                }
+                match self.add_segment(prepared, prepare.is_known) {
+                    Err(Error::Full { .. }) => {
+                        self.background_failed = true;
+                        self.reusable_again(prepare.number, prepare.is_known);
+                        Ok(())
+                    }
+                    other => other,
+                }
+            }
             _ => {
                 self.reusable_again(prepare.number, prepare.is_known);
                 Ok(())
             }
-        }
-    }
-
-    fn reusable_again(&mut self, number: u32, is_known: bool) {
-        match is_known {
-            true => self.reusable.push_front(number),
-            false => self.next_segment = self.next_segment.min(number),
         }
     }
 
@@ -211,6 +222,7 @@ impl Engine {
             false => Ok(()),
         };
         if !is_sound || matches!(committed, Err(Error::Full { .. })) {
+            self.background_failed = true;
             self.give_back_closed(&changes);
             if let Some(frozen) = self.frozen.front_mut() {
                 frozen.state = FrozenState::Ready(checkpoint);
@@ -263,7 +275,10 @@ impl Engine {
         self.merging = true;
         let number = self.take_run_number();
         let reader = self.reader(ReadMode::Calls).without_cache();
-        let merge = Merge::new(self.place(), order, inputs, self.snapshot(), reader, number);
+        let base = self.snapshot();
+        let tables_seq_min = self.tables_seq_min();
+        let place = self.place();
+        let merge = Merge::new(place, order, inputs, base, tables_seq_min, reader, number);
         Job { kind: JobKind::Merge(merge) }
     }
 
@@ -278,6 +293,7 @@ impl Engine {
             false => Ok(()),
         };
         if !is_sound || matches!(committed, Err(Error::Full { .. })) {
+            self.background_failed = true;
             self.discard_files(merge.number_of_output());
             return Ok(());
         }
@@ -324,14 +340,19 @@ impl Engine {
         number
     }
 
+    /// No item of a memory table has a lower sequence number, nor will one have.
+    fn tables_seq_min(&self) -> u64 {
+        let tables = self.frozen.iter().map(|frozen| frozen.seq_min).min();
+        tables.unwrap_or(u64::MAX).min(self.table_start.seq_min)
+    }
+
     /// Forgets intents that nothing is left to be hidden by: no run, table or open transaction is
     /// as old.
     fn retire_intents(&mut self) {
         let oldest_run =
             self.version.runs.iter().flatten().map(|run| run.summary.seq_min).min();
         let oldest_run = oldest_run.unwrap_or(u64::MAX);
-        let tables = self.frozen.iter().map(|frozen| frozen.start_seq).min();
-        let oldest_table = tables.unwrap_or(u64::MAX).min(self.table_start.seq);
+        let oldest_table = self.tables_seq_min();
         let idle = self.transactions.is_empty() && self.applying.is_empty();
         let merging = self.merging || self.flushing;
         let retired = |intent: &Intent| {

@@ -168,6 +168,30 @@ pub enum Done {
     Read(Bytes),
 }
 
+/// All was written, but the sync behind it failed: the cause of the error with which a
+/// [`Request::Write`] with [`Sync::Data`] completes then. Such an error is never of a kind that means
+/// a full disk, whatever the system said: the data may be gone.
+#[derive(Debug)]
+pub struct SyncFailed(pub io::Error);
+
+impl SyncFailed {
+    pub(crate) fn wrap(error: io::Error) -> io::Error {
+        io::Error::other(Self(error))
+    }
+}
+
+impl fmt::Display for SyncFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the sync of what was written failed: {}", self.0)
+    }
+}
+
+impl std::error::Error for SyncFailed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 /// Whether [`Queue::poll`] may block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wait {

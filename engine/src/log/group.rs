@@ -36,7 +36,14 @@ pub(crate) struct Group<Op> {
 }
 
 impl<Op> Group<Op> {
-    pub(crate) fn new(start: Position, sequence: u64, previous: Position, seed: u32) -> Self {
+    /// `buffer` is empty; one that was used before need not grow again.
+    pub(crate) fn new(
+        start: Position,
+        sequence: u64,
+        previous: Position,
+        seed: u32,
+        buffer: Vec<u8>,
+    ) -> Self {
         Self {
             start,
             sequence,
@@ -47,7 +54,7 @@ impl<Op> Group<Op> {
             records: 0,
             payload_length: 0,
             chunks: Vec::new(),
-            tail: Vec::new(),
+            tail: buffer,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The log: segments of groups of records.
 
+mod flight;
 mod group;
 mod scan;
 mod segment;

@@ -101,8 +101,11 @@ impl SegmentBytes {
     pub(crate) fn find_header(&mut self, from: u64) -> Result<Option<(u64, GroupHeader)>> {
         let mut offset = from;
         while offset < self.length {
-            let rest = self.length - offset;
-            let count = usize::try_from(rest).unwrap_or(usize::MAX).min(WINDOW_LENGTH);
+            let rest = usize::try_from(self.length - offset).unwrap_or(usize::MAX);
+            let count = match self.at_hand(offset) {
+                some if some >= GROUP_HEADER_LENGTH => some,
+                _ => rest.min(WINDOW_LENGTH),
+            };
             let Some(bytes) = self.get(offset, count)? else { break };
             for found in memchr::memmem::find_iter(&bytes, &GROUP_MAGIC) {
                 let at = offset + found as u64;
@@ -110,13 +113,22 @@ impl SegmentBytes {
                     return Ok(Some((at, header)));
                 }
             }
-            if count < WINDOW_LENGTH {
+            if count == rest {
                 break;
             }
             // The magic may lie across two windows.
             offset += (count - GROUP_MAGIC.len() + 1) as u64;
         }
         Ok(None)
+    }
+
+    /// How many bytes from an offset on are in the window.
+    fn at_hand(&self, offset: u64) -> usize {
+        let end = self.window_start + self.window.len() as u64;
+        match offset >= self.window_start {
+            true => usize::try_from(end.saturating_sub(offset)).unwrap_or(0),
+            false => 0,
+        }
     }
 
     /// The first byte at or behind an offset that is not zero.

@@ -64,11 +64,12 @@ pub(crate) fn prepare_segment(
         }
         return Err(error);
     }
-    file.sync().map_err(|e| Error::io("sync", path.clone(), e))?;
-    disk.sync_directory().map_err(|e| Error::io("sync", disk.path(""), e))?;
+    file.sync().map_err(|e| Error::sync(path.clone(), e))?;
+    disk.sync_directory().map_err(|e| Error::sync(disk.path(""), e))?;
     let segment = Segment {
         number,
         seed: header.seed(),
+        epoch: header.epoch,
         path,
         file,
         sealed_length: OnceLock::new(),
@@ -98,6 +99,7 @@ pub(crate) fn open_segment(
     let segment = Segment {
         number,
         seed: header.seed(),
+        epoch: header.epoch,
         path,
         file,
         sealed_length: OnceLock::new(),

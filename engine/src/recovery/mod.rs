@@ -72,6 +72,7 @@ pub(crate) fn recover(
     version.sort_runs();
     let mut replay = Replay::new(&manifest.state.checkpoint, &segments, version)?;
     let end = find_end(&segments, &manifest.state.checkpoint, |group| replay.group(group))?;
+    replay.forget_open();
     end.check_no_damage(&**disk, &segments, &manifest, closed.as_ref())?;
     for (number, length) in &end.visited {
         let is_last = *number == end.position.segment;

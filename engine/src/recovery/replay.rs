@@ -83,12 +83,11 @@ impl<'a> Replay<'a> {
                 let Some(pending) = self.transactions.get_mut(&ttid) else {
                     return malformed("the vote of what is locked");
                 };
-                pending.state = match pending.state {
-                    State::Voted { vote } | State::Locked { vote, .. } => {
-                        State::Locked { vote, tid }
-                    }
-                    _ => return malformed("the vote of what is locked"),
+                let (State::Voted { vote } | State::Locked { vote, .. }) = pending.state else {
+                    return malformed("the vote of what is locked");
                 };
+                pending.state = State::Locked { vote, tid };
+                pending.written = Some((vote, Some(tid)));
             }
             Record::Unlock { ttid, tid, seq } => {
                 let Some(mut pending) = self.transactions.remove(&ttid) else {
@@ -97,8 +96,7 @@ impl<'a> Replay<'a> {
                 let (State::Voted { vote } | State::Locked { vote, .. }) = pending.state else {
                     return malformed("the vote of what is unlocked");
                 };
-                pending.settle();
-                self.commit(&pending, ttid, tid, seq, vote);
+                self.commit(&mut pending, ttid, tid, seq, vote);
             }
             Record::Abort { ttid } => {
                 if let Some(pending) = self.transactions.remove(&ttid) {
@@ -116,9 +114,6 @@ impl<'a> Replay<'a> {
             Record::Drop { partition, seq } => {
                 let position = Position { segment: location.file, offset: location.offset };
                 self.intend(Intent::Drop { partition, seq, position });
-                for pending in self.transactions.values_mut() {
-                    pending.objects.retain(|object| object.partition != partition);
-                }
             }
             Record::Delete { seq, deleted } => {
                 insert_deleted(&self.version.active, &deleted, seq);
@@ -159,31 +154,62 @@ impl<'a> Replay<'a> {
         }
         let collected = std::mem::take(&mut pending.objects);
         let mut objects = objects_of(self.segments, &vote, ttid, Some(self.start))?;
-        self.leave_out_dropped(&mut objects);
         objects.extend(collected);
-        let Some(pending) = self.transactions.get_mut(&ttid) else { unreachable!("just there") };
-        pending.objects = objects;
-        pending.settle();
-        pending
-            .objects
-            .retain(|object| !vote.cancelled.contains(&(object.partition, object.oid)));
-        if pending.objects.len() as u64 != vote.objects {
-            let expected = "all objects of a voted transaction";
-            return Err(self.damaged(location.file, location.offset, expected));
-        }
-        pending.extents = vote.extents;
-        pending.partition = vote.partition;
-        pending.has_metadata = vote.transaction.is_some();
+        let mut pending = self.voted(&vote, location, objects)?;
         pending.state = State::Voted { vote: location };
-        if let Some((tid, seq)) = vote.committed
-            && let Some(pending) = self.transactions.remove(&ttid)
-        {
-            self.commit(&pending, ttid, tid, seq, location);
+        match vote.committed {
+            Some((tid, seq)) => {
+                self.transactions.remove(&ttid);
+                self.commit(&mut pending, ttid, tid, seq, location);
+            }
+            None => {
+                self.transactions.insert(ttid, pending);
+            }
         }
         Ok(())
     }
 
-    fn commit(&mut self, pending: &Pending, ttid: Ttid, tid: Tid, seq: u64, vote: Location) {
+    /// A voted transaction, of objects in the order of the log. Only the last ones are its own: the
+    /// first may be of an earlier one with the same ttid, which was aborted or lost in a crash.
+    fn voted(
+        &self,
+        vote: &Vote,
+        location: Location,
+        mut objects: Vec<ObjectEntry>,
+    ) -> Result<Pending> {
+        let count = usize::try_from(vote.objects).unwrap_or(usize::MAX);
+        let Some(others) = objects.len().checked_sub(count) else {
+            let expected = "all objects of a voted transaction";
+            return Err(self.damaged(location.file, location.offset, expected));
+        };
+        objects.drain(..others);
+        let bytes = objects.iter().filter_map(|object| object.location);
+        let mut pending = Pending {
+            written: Some((location, None)),
+            partition: vote.partition,
+            has_metadata: vote.transaction.is_some(),
+            bytes: bytes.map(|location| u64::from(location.length)).sum(),
+            objects,
+            extents: vote.extents.clone(),
+            records: vote.objects,
+            ..Pending::default()
+        };
+        pending.settle();
+        pending
+            .objects
+            .retain(|object| !vote.cancelled.contains(&(object.partition, object.oid)));
+        Ok(pending)
+    }
+
+    fn commit(
+        &mut self,
+        pending: &mut Pending,
+        ttid: Ttid,
+        tid: Tid,
+        seq: u64,
+        vote: Location,
+    ) {
+        pending.take_dropped(&self.version.intents);
         let table = &self.version.active;
         table.insert_objects(tid, seq, &pending.objects);
         if pending.has_metadata {
@@ -207,35 +233,21 @@ impl<'a> Replay<'a> {
         let Record::Vote(vote) = record else {
             return Err(self.damaged(location.file, location.offset, "a vote"));
         };
-        let mut objects = objects_of(self.segments, &vote, in_doubt.ttid, None)?;
-        objects.retain(|object| !vote.cancelled.contains(&(object.partition, object.oid)));
-        self.leave_out_dropped(&mut objects);
-        let mut pending = Pending {
-            state: match in_doubt.tid {
-                None => State::Voted { vote: location },
-                Some(tid) => State::Locked { vote: location, tid },
-            },
-            partition: vote.partition,
-            has_metadata: vote.transaction.is_some(),
-            objects,
-            extents: vote.extents,
-            ..Pending::default()
+        let objects = objects_of(self.segments, &vote, in_doubt.ttid, None)?;
+        let mut pending = self.voted(&vote, location, objects)?;
+        pending.written = Some((location, in_doubt.tid));
+        pending.state = match in_doubt.tid {
+            None => State::Voted { vote: location },
+            Some(tid) => State::Locked { vote: location, tid },
         };
-        pending.settle();
         self.transactions.insert(in_doubt.ttid, pending);
         Ok(())
     }
 
-    fn leave_out_dropped(&self, objects: &mut Vec<ObjectEntry>) {
-        for intent in self.version.intents.iter() {
-            if let Intent::Drop { partition, position, .. } = intent {
-                objects.retain(|object| {
-                    let at = object.location.unwrap_or_default();
-                    let at = Position { segment: at.file, offset: at.offset };
-                    object.partition != *partition || at > *position
-                });
-            }
-        }
+    /// Transactions that were not voted are gone with their process.
+    pub(crate) fn forget_open(&mut self) {
+        let open = self.transactions.extract_if(.., |_, pending| pending.state == State::Open);
+        self.garbage_bytes += open.map(|(_, pending)| pending.bytes).sum::<u64>();
     }
 
     fn intend(&mut self, intent: Intent) {

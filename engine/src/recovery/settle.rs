@@ -21,6 +21,11 @@ pub(crate) fn settle(
     disk: &Arc<dyn Disk>,
     recovered: &Recovered,
 ) -> Result<(Manifest, VecDeque<u32>)> {
+    if recovered.closed.is_some() {
+        // From here on the rest of the directory may change.
+        remove_if_there(&**disk, CLOSED)?;
+        disk.sync_directory().map_err(|e| Error::sync(disk.path(""), e))?;
+    }
     make_durable(recovered)?;
     let mut state = recovered.manifest.state.clone();
     let mut reusable = VecDeque::new();
@@ -56,9 +61,8 @@ pub(crate) fn settle(
         }
         other => other?,
     };
-    remove_if_there(&**disk, CLOSED)?;
     remove_strays(&**disk, &manifest)?;
-    disk.sync_directory().map_err(|e| Error::io("sync", disk.path(""), e))?;
+    disk.sync_directory().map_err(|e| Error::sync(disk.path(""), e))?;
     Ok((manifest, reusable))
 }
 
@@ -99,11 +103,7 @@ fn cut(recovered: &Recovered, number: u32, end: u64) -> Result<()> {
 
 fn sync(recovered: &Recovered, number: u32) -> Result<()> {
     let Some(segment) = recovered.version.segments.get(&number) else { return Ok(()) };
-    segment.file.sync().map_err(|source| Error::Io {
-        action: "sync",
-        file: segment.path.clone(),
-        source,
-    })
+    segment.file.sync().map_err(|e| Error::sync(segment.path.clone(), e))
 }
 
 /// Files that were being written, and are not named by the manifest. Names that are not the

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::format::{Checkpoint, Closed, HEADER_LENGTH, Malformed, Position};
+use crate::format::{
+    Checkpoint, Closed, GROUP_HEADER_LENGTH, HEADER_LENGTH, Malformed, Position,
+};
 use crate::log::{GroupRef, SegmentBytes};
 use crate::manifest::{MANIFEST, ManifestContents};
 use crate::version::Segment;
@@ -42,9 +44,17 @@ pub(crate) fn find_end(
         malformed: Malformed { expected: "a group" },
         visited: BTreeMap::new(),
     };
+    if segments.contains_key(&checkpoint.replay.segment) {
+        end.visited.insert(checkpoint.replay.segment, checkpoint.replay.offset);
+    }
     let mut bytes: Option<SegmentBytes> = None;
     loop {
-        let successor = successors.get(&(end.position, end.next_sequence)).copied();
+        // What an earlier life left in a segment that waits to be used again does not count.
+        let epoch = segments.get(&end.position.segment).map_or(0, |segment| segment.epoch);
+        let successor = successors
+            .get(&(end.position, end.next_sequence))
+            .copied()
+            .filter(|number| segments[number].epoch >= epoch);
         let (segment, offset) = match successor {
             Some(segment) => (segment, HEADER_LENGTH as u64),
             None => (end.position.segment, end.position.offset),
@@ -69,7 +79,6 @@ pub(crate) fn find_end(
         }
         visit(&group)?;
         end.visited.insert(segment, group.end);
-        end.visited.entry(end.position.segment).or_insert(end.position.offset);
         end.position = Position { segment, offset: group.end };
         end.next_sequence += 1;
         end.durable = end.durable.max(group.header.durable);
@@ -78,7 +87,7 @@ pub(crate) fn find_end(
 }
 
 /// First groups of segments, by the place and the sequence number that they follow. Of several the
-/// one in the greatest segment was written last.
+/// one of the latest life counts, and in it the one in the greatest segment: it was written last.
 fn find_successors(
     segments: &SegmentMap,
     checkpoint: &Checkpoint,
@@ -89,7 +98,11 @@ fn find_successors(
         let mut bytes = SegmentBytes::new(Arc::clone(segment))?;
         if let Ok(group) = bytes.group(HEADER_LENGTH as u64)? {
             let header = group.header;
-            successors.insert((header.previous, header.sequence), number);
+            let key = (header.previous, header.sequence);
+            let before = successors.get(&key).and_then(|before| segments.get(before));
+            if before.is_none_or(|before| before.epoch <= segment.epoch) {
+                successors.insert(key, number);
+            }
         }
     }
     Ok(successors)
@@ -117,7 +130,8 @@ impl LogEnd {
                     durable = durable.max(header.durable);
                     manifest_sequence = manifest_sequence.max(header.manifest_sequence);
                 }
-                from = at + 1;
+                let payload = header.payload_length.min(bytes.length);
+                from = at + GROUP_HEADER_LENGTH as u64 + payload;
             }
         }
         if let Some(closed) = closed {

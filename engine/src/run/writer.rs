@@ -14,7 +14,7 @@ use crate::format::{
 
 /// Bytes that are collected before they are written and synced: background writes go out in
 /// pieces that do not hold up the log's own syncs for long.
-const PIECE_LENGTH: usize = 512 << 10;
+const PIECE_LENGTH: usize = 1 << 20;
 
 /// What a run is made of and for.
 #[derive(Clone, Copy, Debug)]
@@ -279,7 +279,7 @@ impl RunWriter {
             rest = &rest[count..];
         }
         self.buffer.clear();
-        self.file.sync().map_err(|e| Error::io("sync", self.path.clone(), e))
+        self.file.sync().map_err(|e| Error::sync(self.path.clone(), e))
     }
 }
 

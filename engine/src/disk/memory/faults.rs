@@ -17,6 +17,8 @@ pub enum Fault {
     ShortWrite,
     /// A sync of a file or of the directory: EIO. A part of the file's unsynced data is dropped.
     SyncError,
+    /// The same, but with ENOSPC, as file systems that allocate late do.
+    SyncNoSpace,
     /// A write, change of length, creation or rename: not done, ENOSPC.
     NoSpace,
     /// From this operation on there is no space but what is allocated already.
@@ -88,7 +90,9 @@ impl Fault {
             Fault::Crash | Fault::Full => true,
             Fault::WriteError => !matches!(operation, Sync | SyncDirectory),
             Fault::ShortWrite => matches!(operation, Write { length: 2.. }),
-            Fault::SyncError => matches!(operation, Sync | SyncDirectory),
+            Fault::SyncError | Fault::SyncNoSpace => {
+                matches!(operation, Sync | SyncDirectory)
+            }
             Fault::NoSpace => !matches!(operation, Sync | SyncDirectory | Remove),
             Fault::ReadError => false,
         }

@@ -13,7 +13,7 @@ use super::file::MemoryFile;
 use super::lock;
 use super::names::FileId;
 use super::state::State;
-use crate::disk::{Completion, Done, File, Queue, Request, Sync, Wait};
+use crate::disk::{Completion, Done, File, Queue, Request, Sync, SyncFailed, Wait};
 
 /// A queue that does its requests when it is polled.
 pub(super) struct MemoryQueue {
@@ -155,7 +155,10 @@ impl State {
                 let length = data.len();
                 let written = self.write(file, offset, data)?;
                 if written == length && sync == Sync::Data {
-                    self.sync(file)?;
+                    self.sync(file).map_err(|error| match CrashedError::is_in(&error) {
+                        true => error,
+                        false => SyncFailed::wrap(error),
+                    })?;
                 }
                 Ok(Done::Written(written))
             }

@@ -278,7 +278,7 @@ impl State {
                 self.capacity = Some(self.allocated_bytes());
                 Ok(Step::Whole)
             }
-            Some(Fault::NoSpace) => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
+            Some(Fault::NoSpace | Fault::SyncNoSpace) => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
             Some(Fault::WriteError | Fault::SyncError | Fault::ReadError) => {
                 Err(io::Error::from_raw_os_error(libc::EIO))
             }

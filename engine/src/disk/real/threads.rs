@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::event::Event;
 use super::system;
 use super::vectors::Vectors;
-use crate::disk::{Completion, Done, File, Queue, Request, Sync, Wait};
+use crate::disk::{Completion, Done, File, Queue, Request, Sync, SyncFailed, Wait};
 
 /// Threads that read, of one queue: enough to keep a disk busy, few enough for a small machine.
 const READERS_MAX: usize = 4;
@@ -207,7 +207,7 @@ fn perform(request: Request) -> io::Result<Done> {
             let vectors = Vectors::new(data);
             let written = write(file.as_ref(), &vectors, offset)?;
             if sync == Sync::Data && vectors.is_whole() && written == vectors.length() {
-                file.sync()?;
+                file.sync().map_err(SyncFailed::wrap)?;
             }
             Ok(Done::Written(written))
         }

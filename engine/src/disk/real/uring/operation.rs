@@ -11,7 +11,7 @@ use io_uring::types::{Fd, FsyncFlags, Timespec};
 
 use crate::disk::real::system;
 use crate::disk::real::vectors::{CALL_LENGTH_MAX, Vectors};
-use crate::disk::{Done, File, Request, Sync};
+use crate::disk::{Done, File, Request, Sync, SyncFailed};
 
 /// Entries of one operation at most: write, sync, delay.
 pub(super) const CHAIN_LENGTH_MAX: usize = 3;
@@ -213,7 +213,10 @@ impl Operation {
             Work::Write { vectors, sync, .. } => {
                 let is_whole = vectors.is_whole() && transferred == vectors.length();
                 if is_whole && *sync == Sync::Data && self.synced < 0 {
-                    return failure(self.synced);
+                    return match failure(self.synced) {
+                        Outcome::Over(Err(error)) => Outcome::Over(Err(SyncFailed::wrap(error))),
+                        other => other,
+                    };
                 }
                 Outcome::Over(Ok(Done::Written(transferred)))
             }
