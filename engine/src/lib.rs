@@ -9,6 +9,7 @@ mod database;
 pub mod disk;
 mod error;
 mod format;
+mod fsck;
 mod log;
 mod lookup;
 mod manifest;
@@ -27,6 +28,9 @@ pub use error::{Error, Result};
 pub use format::{
     BODY_LENGTH_MAX, Compression, DatabaseId, Location, Metadata, MetadataEdit, MetadataKey,
     PackOrder, Position, Superseded, Transaction,
+};
+pub use fsck::{
+    Finding, Fsck, Hit, Hits, Progress, Report, Severity, Stage, Totals,
 };
 pub use lookup::{
     BoundsLookup, HistoryEntry, HistoryLookup, LiveOids, LiveOidsLookup, LoadLookup, LoadResult,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::disk::{Access, Disk, File};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_full};
 use crate::format::{
     Change, Checkpoint, DatabaseId, EDIT_HEADER_LENGTH, FileHeader, FileKind, HEADER_LENGTH,
     Malformed, RunSummary, decode_edit, encode_edit,
@@ -244,7 +244,9 @@ impl Manifest {
         while at < edit.len() {
             match self.file.write_at(&edit[at..], self.length + at as u64) {
                 Ok(count) => at += count,
-                Err(error) if at == 0 => return Err(Error::io("write", path, error)),
+                Err(error) if at == 0 || !is_full(&error) => {
+                    return Err(Error::io("write", path, error));
+                }
                 Err(error) => {
                     let zeros = vec![0; at];
                     write_all(&*self.file, &path, &zeros, self.length).map_err(|_| Error::Io {
@@ -272,7 +274,8 @@ impl Manifest {
     }
 }
 
-fn padded(length: u64) -> u64 {
+/// Length of a file with edits up to there.
+pub(crate) fn padded(length: u64) -> u64 {
     (length + SLACK_MIN).next_multiple_of(PADDING)
 }
 

@@ -315,6 +315,8 @@ fn sorted_by_tid(table: &Memtable) -> Vec<Item> {
         }));
     }
     items.sort_unstable_by_key(|item| item.key);
+    // A revision may come twice in one batch.
+    items.dedup_by_key(|item| item.key);
     items
 }
 

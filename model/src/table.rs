@@ -1,5 +1,6 @@
 //! The partition table: which storage nodes have which partitions, as a value.
 
+mod bytes;
 mod error;
 
 use crate::ids::{Oid, PartitionCount, PartitionId, PartitionTableId, Tid};

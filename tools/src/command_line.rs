@@ -1,8 +1,10 @@
 //! The command line: what `neolith` is asked to do, and how it ends.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 use crate::commands;
 use crate::failure::Failure;
@@ -21,12 +23,28 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 the answer is no (damage found, 
 #[derive(Debug, Subcommand)]
 enum Command {
     Import(commands::import::ImportArgs),
+    Export(commands::export::ExportArgs),
+    Stat(commands::stat::StatArgs),
+    Load(commands::load::LoadArgs),
+    Tail(commands::tail::TailArgs),
+    History(commands::history::HistoryArgs),
+    Dump(commands::dump::DumpArgs),
+    Bench(commands::bench::BenchArgs),
+    Demo(commands::demo::DemoArgs),
 }
 
 impl Command {
     fn run(&self) -> Result<ExitCode, Failure> {
         match self {
             Command::Import(args) => commands::import::run(args),
+            Command::Export(args) => commands::export::run(args),
+            Command::Stat(args) => commands::stat::run(args),
+            Command::Load(args) => commands::load::run(args),
+            Command::Tail(args) => commands::tail::run(args),
+            Command::History(args) => commands::history::run(args),
+            Command::Dump(args) => commands::dump::run(args),
+            Command::Bench(args) => commands::bench::run(args),
+            Command::Demo(args) => commands::demo::run(args),
         }
     }
 }
@@ -34,8 +52,30 @@ impl Command {
 /// Runs the program. Errors are one line on standard error.
 pub fn run() -> ExitCode {
     let command_line = CommandLine::parse();
+    log_to_standard_error();
     match command_line.command.run() {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// Runs a command within this process as if it had been typed, without the name of the program.
+pub(crate) fn run_words(words: &[OsString]) -> Result<ExitCode, Failure> {
+    let line = std::iter::once(OsString::from("neolith")).chain(words.iter().cloned());
+    match CommandLine::try_parse_from(line) {
+        Ok(command_line) => command_line.command.run(),
+        Err(error) => Err(Failure::Refused(error.to_string())),
+    }
+}
+
+/// What the engine has to say about its work, in lines on standard error. That a write failed is
+/// no news: the command ends with that error.
+fn log_to_standard_error() {
+    let filter = EnvFilter::try_from_env("NEOLITH_LOG");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("info,engine::database=off")))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .init();
 }

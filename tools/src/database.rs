@@ -6,9 +6,102 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use engine::disk::{self, Backend, Directory, DirectoryOptions};
-use engine::{Engine, OpenMode, Options};
+use engine::{
+    BoundsLookup, Engine, LoadLookup, LoadResult, Lookup, Metadata, MetadataKey, OpenMode, Options,
+    PartitionBounds, ReadMode, Reader, Snapshot, Transaction, TransactionLookup, When,
+};
+use model::{Oid, PartitionCount, Tid};
 
+use crate::commands::import::Origin;
 use crate::failure::Failure;
+
+/// Where the database is, for commands that only read.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DatabaseArgs {
+    /// The directory that holds the database
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+}
+
+impl DatabaseArgs {
+    /// Opens the database to be read. Nothing in the directory is changed.
+    pub(crate) fn open(&self) -> Result<Database, Failure> {
+        // Nothing is written: io_uring need not be asked for.
+        let disk = DiskArgs {
+            disk_backend: BackendArg::Threads,
+            disk_delay_us: 0,
+        };
+        let engine = disk.open(&self.directory, OpenMode::ReadOnly)?;
+        Database::new(engine, &self.directory)
+    }
+}
+
+/// A database that is read, as it was when it was opened.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) engine: Engine,
+    pub(crate) reader: Reader,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) partitions: PartitionCount,
+}
+
+impl Database {
+    fn new(engine: Engine, path: &Path) -> Result<Self, Failure> {
+        Ok(Self {
+            partitions: partitions(engine.metadata(), path)?,
+            reader: engine.reader(ReadMode::Calls),
+            snapshot: engine.snapshot(),
+            engine,
+        })
+    }
+
+    /// Carries out a lookup.
+    pub(crate) fn look_up<L: Lookup>(&self, lookup: L) -> Result<L::Output, Failure> {
+        Ok(self.reader.run(lookup)?)
+    }
+
+    /// Loads one revision.
+    pub(crate) fn load(&self, oid: Oid, when: When) -> Result<LoadResult, Failure> {
+        let partition = self.partitions.of_oid(oid);
+        self.look_up(LoadLookup::new(self.snapshot.clone(), partition, oid, when))
+    }
+
+    /// The metadata of a transaction.
+    pub(crate) fn transaction(&self, tid: Tid) -> Result<Option<Transaction>, Failure> {
+        let partition = self.partitions.of_tid(tid);
+        self.look_up(TransactionLookup::new(self.snapshot.clone(), partition, tid))
+    }
+
+    /// First and last ids of all partitions together.
+    pub(crate) fn bounds(&self) -> Result<PartitionBounds, Failure> {
+        bounds(&self.reader, &self.snapshot, self.partitions)
+    }
+}
+
+/// First and last ids of all partitions together.
+pub(crate) fn bounds(
+    reader: &Reader,
+    snapshot: &Snapshot,
+    partitions: PartitionCount,
+) -> Result<PartitionBounds, Failure> {
+    let mut all = PartitionBounds::default();
+    for partition in partitions.iter() {
+        let here = reader.run(BoundsLookup::new(snapshot.clone(), partition))?;
+        all.tid_first = all.tid_first.into_iter().chain(here.tid_first).min();
+        all.tid_last = all.tid_last.max(here.tid_last);
+        all.oid_last = all.oid_last.max(here.oid_last);
+    }
+    Ok(all)
+}
+
+/// How many partitions the database in a directory has.
+pub(crate) fn partitions(metadata: &Metadata, path: &Path) -> Result<PartitionCount, Failure> {
+    let count = metadata.get_u32(MetadataKey::Partitions);
+    count.and_then(PartitionCount::new).ok_or_else(|| {
+        let path = path.display();
+        Failure::Damaged(format!("{path}: the metadata has no number of partitions"))
+    })
+}
 
 /// How the disk is used.
 #[derive(Debug, Clone, Args)]
@@ -49,20 +142,21 @@ impl DiskArgs {
         };
         match Directory::open(path, mode, options) {
             Ok(directory) => Ok(Arc::new(directory)),
-            Err(source) => {
-                let path = path.display().to_string();
-                Err(Failure::Io { action: "open", path, source })
-            }
+            Err(error) => Err(Failure::Directory(error)),
         }
     }
 
-    /// Opens the database in a directory.
-    pub(crate) fn open(&self, path: &PathBuf, mode: OpenMode) -> Result<Engine, Failure> {
+    /// Opens the database in a directory, unless it is one that is still being imported.
+    pub(crate) fn open(&self, path: &Path, mode: OpenMode) -> Result<Engine, Failure> {
         let directory_mode = match mode {
             OpenMode::ReadOnly => disk::OpenMode::ReadOnly,
             OpenMode::ReadWrite => disk::OpenMode::ReadWrite,
         };
         let directory = self.directory(path, directory_mode)?;
-        Ok(Engine::open(directory, Options::default(), mode)?)
+        let engine = Engine::open(directory, Options::default(), mode)?;
+        match engine.metadata().get(MetadataKey::Import) {
+            None => Ok(engine),
+            Some(bytes) => Err(Origin::of_unfinished(bytes, path)),
+        }
     }
 }

@@ -232,6 +232,11 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// The SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}
+
 /// Where the bytes of a dump go to be hashed.
 #[derive(Clone, Default, Debug)]
 pub struct Hasher(Sha256);

@@ -22,8 +22,19 @@ pub(crate) enum Failure {
         /// The system's answer.
         source: io::Error,
     },
+    /// A directory cannot be opened or made. The text says which.
+    Directory(io::Error),
     /// What was asked for makes no sense with what is there.
     Refused(String),
+    /// The database contradicts itself, in a way that no checksum shows.
+    Damaged(String),
+    /// Something came in between, and what was done so far is kept.
+    Unfinished {
+        /// What.
+        cause: Box<Failure>,
+        /// How to go on.
+        advice: String,
+    },
     /// Nobody reads standard output any more: nothing to complain about.
     OutputClosed,
     /// Ctrl-C.
@@ -37,9 +48,15 @@ impl Failure {
             Failure::OutputClosed => return ExitCode::SUCCESS,
             _ => eprintln!("neolith: {self}"),
         }
+        self.exit_code()
+    }
+
+    fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Interrupted => ExitCode::from(130),
             Failure::Engine(error) if error.is_damage() => ExitCode::from(1),
+            Failure::Damaged(_) => ExitCode::from(1),
+            Failure::Unfinished { cause, .. } => cause.exit_code(),
             _ => ExitCode::from(2),
         }
     }
@@ -59,7 +76,9 @@ impl fmt::Display for Failure {
             Failure::Engine(error) => error.fmt(f),
             Failure::FileStorage(error) => error.fmt(f),
             Failure::Io { action, path, source } => write!(f, "{path}: cannot {action}: {source}"),
-            Failure::Refused(reason) => f.write_str(reason),
+            Failure::Directory(error) => error.fmt(f),
+            Failure::Refused(reason) | Failure::Damaged(reason) => f.write_str(reason),
+            Failure::Unfinished { cause, advice } => write!(f, "{cause}; {advice}"),
             Failure::OutputClosed => f.write_str("standard output was closed"),
             Failure::Interrupted => f.write_str("interrupted"),
         }

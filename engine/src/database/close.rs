@@ -22,10 +22,12 @@ impl Engine {
             return Ok(());
         }
         self.log()?;
+        let is_open = |pending: &super::Pending| pending.state == super::State::Open;
         let open: Vec<_> = self
-            .transactions()
-            .filter(|(_, state)| *state == super::TransactionState::Open)
-            .map(|(ttid, _)| ttid)
+            .transactions
+            .iter()
+            .filter(|(_, pending)| is_open(pending))
+            .map(|(ttid, _)| *ttid)
             .collect();
         for ttid in open {
             self.abort(ttid)?;
@@ -40,6 +42,12 @@ impl Engine {
 
     /// Cuts the last segment where the log ends, and removes those that were never written to.
     fn end_log(&mut self) -> Result<()> {
+        if !self.transactions.is_empty() && self.make_place().is_err() && self.failed.is_some() {
+            self.log()?;
+        }
+        for number in std::mem::take(&mut self.spares) {
+            remove_if_there(&*self.disk, &segment_name(number))?;
+        }
         let Some(log) = &mut self.log else { return Err(Error::ReadOnly) };
         let mut changes: Vec<Change> = log
             .take_closed()

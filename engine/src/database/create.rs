@@ -52,10 +52,10 @@ impl Engine {
     pub fn open(disk: Arc<dyn Disk>, options: Options, mode: OpenMode) -> Result<Self> {
         let budget = Arc::new(PinBudget::new(options.pinned_bytes_max));
         let recovered = recover(&disk, &budget, mode)?;
-        let (manifest, log, reusable) = match mode {
+        let (manifest, log, spares) = match mode {
             OpenMode::ReadOnly => (None, None, VecDeque::new()),
             OpenMode::ReadWrite => {
-                let (manifest, reusable) = settle(&disk, &recovered)?;
+                let (manifest, spares) = settle(&disk, &recovered)?;
                 let queue =
                     disk.queue().map_err(|e| Error::io("start I/O on", disk.path(""), e))?;
                 let mut log = LogWriter::new(
@@ -66,10 +66,26 @@ impl Engine {
                     options.group_length,
                 );
                 log.manifest_sequence = manifest.sequence();
-                (Some(manifest), Some(log), reusable)
+                (Some(manifest), Some(log), spares)
             }
         };
-        Ok(Self::assemble(disk, options, mode, budget, recovered, manifest, log, reusable))
+        let mut engine =
+            Self::assemble(disk, options, mode, budget, recovered, manifest, log, spares);
+        if mode == OpenMode::ReadWrite && !engine.transactions.is_empty() {
+            engine.reserve_for_voted()?;
+        }
+        Ok(engine)
+    }
+
+    /// What was voted in an earlier life has a place to go forward, before others take the space.
+    fn reserve_for_voted(&mut self) -> Result<()> {
+        match self.make_place() {
+            Err(Error::Full { file }) => {
+                tracing::warn!(%file, "no space: what is in doubt has to wait for it");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one engine, put together once")]
@@ -81,13 +97,13 @@ impl Engine {
         recovered: Recovered,
         manifest: Option<Manifest>,
         log: Option<LogWriter<super::engine::Op>>,
-        reusable: VecDeque<u32>,
+        spares: VecDeque<u32>,
     ) -> Self {
         let visible = recovered.next_seq - 1;
         let version = Arc::new(recovered.version);
         let published =
             Publication::new(AtomicU64::new(visible), ArcSwap::new(Arc::clone(&version)));
-        let last_segment = recovered.segments.keys().next_back().copied();
+        let last_segment = recovered.segments.keys().chain(&spares).max().copied();
         let last_run = recovered.runs_known.last().copied();
         Self {
             cache: Arc::new(BlockCache::new(options.cache_bytes_max)),
@@ -117,7 +133,7 @@ impl Engine {
             },
             frozen: VecDeque::new(),
             frozen_number: 0,
-            reusable,
+            spares,
             next_segment: last_segment.map_or(1, |number| number + 1),
             next_run: last_run.map_or(1, |number| number + 1),
             preparing: false,

@@ -94,7 +94,8 @@ pub struct Engine {
     pub(super) table_start: TableStart,
     pub(super) frozen: VecDeque<Frozen>,
     pub(super) frozen_number: u64,
-    pub(super) reusable: VecDeque<u32>,
+    /// Segments that were prepared by an earlier life and not written to, or not durably.
+    pub(super) spares: VecDeque<u32>,
     pub(super) next_segment: u32,
     pub(super) next_run: u32,
     pub(super) preparing: bool,

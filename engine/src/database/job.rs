@@ -110,7 +110,8 @@ impl Place {
 pub(super) struct Prepare {
     pub(super) place: Place,
     pub(super) number: u32,
-    pub(super) is_known: bool,
+    /// A segment of an earlier life of which only the space is of use.
+    pub(super) spare: Option<u32>,
     pub(super) reserve: u64,
     pub(super) prepared: Option<Prepared>,
 }
@@ -121,7 +122,7 @@ impl Prepare {
         let prepared = prepare_segment(
             &*place.disk,
             place.database,
-            self.number,
+            (self.number, self.spare),
             place.epoch,
             self.reserve,
         )?;

@@ -23,6 +23,6 @@ pub use pending::{ObjectData, TransactionState};
 pub(crate) use close::CLOSED;
 pub(crate) use hide::insert_deleted;
 pub(crate) use pending::{Pending, State};
-pub(crate) use transactions::transaction_item;
+pub(crate) use transactions::{RESERVE_PER_VOTE, transaction_item};
 pub use replicate::{AddedObject, AddedTransaction};
 pub use work::Worker;

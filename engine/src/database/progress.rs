@@ -8,7 +8,7 @@ use crate::disk::{Sync, Wait};
 use crate::error::{Error, Result};
 use super::transactions::RESERVE_PER_VOTE;
 use crate::format::{Change, HEADER_LENGTH, MetadataEdit, Record};
-use crate::log::{Class, LogEvent, LogWriter, prepare_segment};
+use crate::log::{Class, LogEvent, prepare_segment};
 
 /// Space that must be free before ordinary writes go on after the disk was full, in reserves.
 const FREE_RESERVES_MIN: u64 = 4;
@@ -143,7 +143,8 @@ impl Engine {
         Ok(())
     }
 
-    fn make_place(&mut self) -> Result<()> {
+    /// Prepares a segment if what has to go forward has no place.
+    pub(super) fn make_place(&mut self) -> Result<()> {
         if self.log()?.has_place() {
             return Ok(());
         }
@@ -195,49 +196,35 @@ impl Engine {
 
     /// Prepares a segment at once: only at the first write, and after the disk was full.
     fn prepare_now(&mut self, reserve: u64) -> Result<()> {
-        let (number, is_known) = self.choose_segment_number();
-        let prepared =
-            prepare_segment(&*self.disk, self.database, number, self.epoch, reserve);
-        let added = prepared.and_then(|prepared| self.add_segment(prepared, is_known));
+        let (number, spare) = self.choose_segment_number();
+        let files = (number, spare);
+        let prepared = prepare_segment(&*self.disk, self.database, files, self.epoch, reserve);
+        let added = prepared.and_then(|prepared| self.add_segment(prepared));
         if added.is_err() {
-            self.reusable_again(number, is_known);
+            self.segment_not_prepared(number, spare);
         }
         added
     }
 
-    /// The number of the next segment, and whether the manifest has it already.
-    pub(super) fn choose_segment_number(&mut self) -> (u32, bool) {
-        // The log never goes back to a lower number.
-        let in_use = self.log.as_ref().map_or(0, LogWriter::segment_in_use);
-        while let Some(number) = self.reusable.pop_front() {
-            if number > in_use {
-                return (number, true);
-            }
-        }
+    /// The number of the next segment, and that of one whose space it can take.
+    pub(super) fn choose_segment_number(&mut self) -> (u32, Option<u32>) {
         let number = self.next_segment;
         self.next_segment += 1;
-        (number, false)
+        (number, self.spares.pop_front())
     }
 
-    /// A segment could not be prepared.
-    pub(super) fn reusable_again(&mut self, number: u32, is_known: bool) {
-        if is_known {
-            self.reusable.push_front(number);
-        } else if self.next_segment == number + 1 {
+    /// A segment could not be prepared: number and space can be used again.
+    pub(super) fn segment_not_prepared(&mut self, number: u32, spare: Option<u32>) {
+        self.spares.extend(spare);
+        if self.next_segment == number + 1 {
             self.next_segment = number;
         }
     }
 
     /// Takes a prepared segment into use. The manifest names it before anything is in it.
-    pub(super) fn add_segment(
-        &mut self,
-        prepared: crate::log::Prepared,
-        is_known: bool,
-    ) -> Result<()> {
+    pub(super) fn add_segment(&mut self, prepared: crate::log::Prepared) -> Result<()> {
         let number = prepared.segment.number;
-        if !is_known {
-            self.commit_manifest(&[Change::SegmentOpened { number }])?;
-        }
+        self.commit_manifest(&[Change::SegmentOpened { number }])?;
         let segment = Arc::clone(&prepared.segment);
         self.publish(|version| {
             Arc::make_mut(&mut version.segments).insert(number, segment);

@@ -16,7 +16,7 @@ use crate::log::Class;
 pub(super) const OBJECT_LENGTH_MAX: usize = 1 << 30;
 /// Bytes of the reserve that a voted transaction counts on: its lock and its unlock, each as a
 /// group of its own.
-pub(super) const RESERVE_PER_VOTE: u64 = 2 * (64 + 16 + 24) + 64;
+pub(crate) const RESERVE_PER_VOTE: u64 = 2 * (64 + 16 + 24) + 64;
 
 impl Engine {
     /// Appends an object of a transaction that is not voted. If the same object was stored before,

@@ -61,6 +61,8 @@ impl Engine {
             return None;
         }
         self.take_prepare_job()
+            // A job that found the disk full is tried again, and needs the space it had taken.
+            .or_else(|| (!self.discard.files.is_empty()).then(|| self.take_job_to_discard())?)
             .or_else(|| self.take_flush_job())
             .or_else(|| self.take_merge_job())
             .or_else(|| self.take_discard_job())
@@ -144,11 +146,11 @@ impl Engine {
         if self.preparing || !log.has_begun() || !log.wants_prepared() || log.is_full() {
             return None;
         }
-        let (number, is_known) = self.choose_segment_number();
+        let (number, spare) = self.choose_segment_number();
         self.preparing = true;
         let reserve = self.options.reserve_length;
         let place = self.place();
-        let prepare = Prepare { place, number, is_known, reserve, prepared: None };
+        let prepare = Prepare { place, number, spare, reserve, prepared: None };
         Some(Job { kind: JobKind::Prepare(prepare) })
     }
 
@@ -159,22 +161,20 @@ impl Engine {
                 let in_use = self.log.as_ref().map_or(0, LogWriter::segment_in_use);
                 if prepared.segment.number <= in_use {
                     // Meanwhile a later one was taken: the log never goes back.
-                    if !prepare.is_known {
-                        self.discard.files.push(segment_name(prepare.number));
-                    }
+                    self.discard.files.push(segment_name(prepare.number));
                     return Ok(());
                 }
-                match self.add_segment(prepared, prepare.is_known) {
+                match self.add_segment(prepared) {
                     Err(Error::Full { .. }) => {
                         self.background_failed = true;
-                        self.reusable_again(prepare.number, prepare.is_known);
+                        self.segment_not_prepared(prepare.number, prepare.spare);
                         Ok(())
                     }
                     other => other,
                 }
             }
             _ => {
-                self.reusable_again(prepare.number, prepare.is_known);
+                self.segment_not_prepared(prepare.number, prepare.spare);
                 Ok(())
             }
         }
@@ -373,6 +373,8 @@ pub struct Worker {
     jobs: Option<Sender<Job>>,
     results: Receiver<(Job, Result<()>)>,
     under_way: usize,
+    /// A file for which there was no space.
+    full: Option<String>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -389,14 +391,13 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(String::from("background"))
             .spawn(move || work_off(&inbox, &outbox))?;
-        Ok(Self { jobs: Some(jobs), results, under_way: 0, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), results, under_way: 0, full: None, thread: Some(thread) })
     }
 
     /// Gives the thread what there is to do, and the engine what is done.
     pub fn exchange(&mut self, engine: &mut Engine) -> Result<()> {
         while let Ok((job, result)) = self.results.try_recv() {
-            self.under_way -= 1;
-            engine.finish_job(job, result)?;
+            self.finish(engine, job, result)?;
         }
         while self.under_way < UNDER_WAY_MAX
             && let Some(job) = engine.take_job()
@@ -404,6 +405,14 @@ impl Worker {
             self.give(job);
         }
         Ok(())
+    }
+
+    fn finish(&mut self, engine: &mut Engine, job: Job, result: Result<()>) -> Result<()> {
+        self.under_way -= 1;
+        if let Err(Error::Full { file }) = &result {
+            self.full = Some(file.clone());
+        }
+        engine.finish_job(job, result)
     }
 
     fn give(&mut self, job: Job) {
@@ -419,17 +428,21 @@ impl Worker {
         if self.under_way > 0
             && let Ok((job, result)) = self.results.recv()
         {
-            self.under_way -= 1;
-            engine.finish_job(job, result)?;
+            self.finish(engine, job, result)?;
         }
         self.exchange(engine)
     }
 
-    /// Waits until there is nothing left to do, not even what is left for idle times.
+    /// Waits until there is nothing left to do, not even what is left for idle times. An error if
+    /// the disk is too full for that.
     pub fn settle(&mut self, engine: &mut Engine) -> Result<()> {
+        self.full = None;
         loop {
             engine.poll(crate::disk::Wait::No)?;
             self.wait(engine)?;
+            if let Some(file) = self.full.take() {
+                return Err(Error::Full { file });
+            }
             if self.under_way > 0 {
                 continue;
             }
@@ -452,8 +465,7 @@ impl Worker {
     pub fn stop(mut self, engine: &mut Engine) -> Result<()> {
         while self.under_way > 0 {
             if let Ok((job, result)) = self.results.recv() {
-                self.under_way -= 1;
-                engine.finish_job(job, result)?;
+                self.finish(engine, job, result)?;
             }
         }
         Ok(())

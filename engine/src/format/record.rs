@@ -149,6 +149,11 @@ impl<'a> RawRecord<'a> {
         Ok((Self { kind, flags, head, body: &[], length }, body_crc))
     }
 
+    /// Whether it is an object: then the body is data, and not decoded.
+    pub(crate) fn is_object(&self) -> bool {
+        self.kind == 1
+    }
+
     /// Bytes of the whole record.
     pub(crate) fn length(&self) -> usize {
         self.length

@@ -29,34 +29,48 @@ pub(crate) struct Prepared {
     pub(crate) allocated: u64,
 }
 
-/// Makes a file for a segment, with `reserve` bytes allocated by writing zeros, all durable. If the file
-/// exists already it has no group, and gets a new header.
+/// Makes a file for a segment, with `reserve` bytes allocated by writing zeros, all durable. A spare
+/// one gives its space: it gets the new name first, so that a file that the manifest names never has
+/// half a header.
 pub(crate) fn prepare_segment(
     disk: &dyn Disk,
     database: DatabaseId,
-    number: u32,
+    (number, spare): (u32, Option<u32>),
     epoch: u32,
     reserve: u64,
 ) -> Result<Prepared> {
     let name = segment_name(number);
     let path = disk.path(&name);
     let header = FileHeader { kind: FileKind::Log, database, number, epoch };
-    let (file, length) = match disk.open(&name, Access::CreateNew) {
-        Ok(file) => (file, 0),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let file = disk
-                .open(&name, Access::ReadWrite)
-                .map_err(|e| Error::io("open", path.clone(), e))?;
+    if let Some(spare) = spare {
+        match disk.rename(&segment_name(spare), &name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("rename", disk.path(&segment_name(spare)), error));
+            }
+            _ => {}
+        }
+    }
+    let (file, length) = match disk.open(&name, Access::ReadWrite) {
+        Ok(file) => {
             let length = file.length().map_err(|e| Error::io("measure", path.clone(), e))?;
             (file, length)
         }
-        Err(error) => return Err(Error::io("create", path, error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let file = disk
+                .open(&name, Access::CreateNew)
+                .map_err(|e| Error::io("create", path.clone(), e))?;
+            (file, 0)
+        }
+        Err(error) => return Err(Error::io("open", path, error)),
     };
-    let mut bytes = header.encode();
-    if length < reserve {
-        bytes.resize(usize::try_from(reserve).expect("the reserve fits in memory"), 0);
+    // Whatever an earlier life has left goes away: behind the end of the log there are zeros.
+    if length > reserve {
+        file.set_length(reserve).map_err(|e| Error::io("cut", path.clone(), e))?;
     }
-    let allocated = length.max(bytes.len() as u64);
+    let mut bytes = header.encode();
+    let reserve = usize::try_from(reserve).expect("the reserve fits in memory");
+    bytes.resize(reserve.max(bytes.len()), 0);
+    let allocated = bytes.len() as u64;
     if let Err(error) = write_all(&*file, &path, &bytes, 0) {
         if length == 0 {
             // A file without a whole header would only be in the way.

@@ -7,17 +7,15 @@ use bytes::Bytes;
 
 use super::block::Block;
 use super::filter::Filter;
+use super::footer::{FOOTER_LENGTH, Footer};
 use super::writer::RunSettings;
 use crate::disk::{Access, Disk, File};
 use crate::error::{Error, Result};
 use crate::format::{
     DatabaseId, Decoded, FileHeader, FileKind, HEADER_LENGTH, Item, Key, Location, Malformed,
-    Order, RunSummary, Take, malformed,
+    RunSummary, malformed,
 };
 use crate::lookup::{Source, Step, ready};
-
-/// Length of the end of a run.
-pub(crate) const FOOTER_LENGTH: usize = 128;
 
 /// Memory that may still be used to pin filters and index levels.
 #[derive(Debug)]
@@ -45,8 +43,8 @@ impl PinBudget {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IndexEntry {
     pub(crate) first: Key,
-    offset: u64,
-    length: u32,
+    pub(crate) offset: u64,
+    pub(crate) length: u32,
 }
 
 /// A data block, by its place in the index.
@@ -126,7 +124,7 @@ pub(crate) struct RunFile {
     pub(crate) mapping: OnceLock<Bytes>,
     file: Arc<dyn File>,
     seed: u32,
-    hash: u64,
+    footer: Option<Footer>,
     root: Vec<IndexEntry>,
     leaves: Option<Leaves>,
     filter: Option<Filter>,
@@ -166,7 +164,7 @@ impl RunFile {
             mapping: OnceLock::new(),
             file,
             seed: header.seed(),
-            hash: 0,
+            footer: None,
             root: Vec::new(),
             leaves: None,
             filter: None,
@@ -177,9 +175,14 @@ impl RunFile {
         Ok(run)
     }
 
-    /// The xxh3 that the footer names, of all bytes before it.
-    pub(crate) fn expected_hash(&self) -> u64 {
-        self.hash
+    /// The end of the file, once it is open.
+    pub(crate) fn footer(&self) -> Option<&Footer> {
+        self.footer.as_ref()
+    }
+
+    /// The index blocks, by their first keys.
+    pub(crate) fn root(&self) -> &[IndexEntry] {
+        &self.root
     }
 
     pub(crate) fn file(&self) -> &Arc<dyn File> {
@@ -327,7 +330,8 @@ impl RunFile {
         source.block(self, entry.offset, entry.length, None)
     }
 
-    fn entries(&self, block: &Block) -> Decoded<Vec<IndexEntry>> {
+    /// What an index block names.
+    pub(crate) fn entries(&self, block: &Block) -> Decoded<Vec<IndexEntry>> {
         let mut entries = Vec::new();
         let mut at = block.start();
         while let Some(item) = block.next(&mut at)? {
@@ -352,56 +356,19 @@ impl RunFile {
         }
         let footer_at = length - FOOTER_LENGTH as u64;
         let footer = read_exact(&*self.file, &self.path, footer_at, FOOTER_LENGTH)?;
-        let (root, filter) = self.check_footer(&footer).map_err(|m| self.damaged(footer_at, m))?;
-        self.load_root(root)?;
-        if filter.length > 0 {
-            self.load_filter(filter)?;
+        let footer = Footer::decode(&footer, self.seed, self.summary.number, length)
+            .map_err(|m| self.damaged(footer_at, m))?;
+        if footer.summary != self.summary {
+            let expected = "the footer that the manifest names";
+            return Err(self.damaged(footer_at, Malformed { expected }));
         }
+        self.keys = footer.keys;
+        self.load_root(footer.root)?;
+        if footer.filter.length > 0 {
+            self.load_filter(footer.filter)?;
+        }
+        self.footer = Some(footer);
         self.load_leaves()
-    }
-
-    fn check_footer(&mut self, footer: &[u8]) -> Decoded<(Location, Location)> {
-        let (covered, crc) = footer.split_at(FOOTER_LENGTH - 4);
-        if crc32c::crc32c_append(self.seed, covered).to_le_bytes() != crc {
-            return malformed("the checksum of a run's footer");
-        }
-        let mut take = Take::new(covered);
-        let order = Order::from_code(take.u32()?)?;
-        let length = take.u32()?;
-        let root = Location { file: 0, length, offset: take.u64()? };
-        let offset = take.u64()?;
-        let filter = Location { file: 0, length: take.u32()?, offset };
-        let level = take.u32()?;
-        let mut numbers = [0; 8];
-        for number in &mut numbers {
-            *number = take.u64()?;
-        }
-        let [items, tombstones, tid_min, tid_max, seq_min, seq_max, keys, hash] = numbers;
-        let summary = &self.summary;
-        let found = RunSummary {
-            number: summary.number,
-            length: summary.length,
-            order,
-            level: u8::try_from(level).or(malformed("the level of a run"))?,
-            items,
-            tombstones,
-            tid_min,
-            tid_max,
-            seq_min,
-            seq_max,
-        };
-        if found != *summary {
-            return malformed("the footer that the manifest names");
-        }
-        for part in [root, filter] {
-            let end = part.offset.checked_add(u64::from(part.length));
-            if end.is_none_or(|end| end > summary.length) {
-                return malformed("parts within the run");
-            }
-        }
-        self.keys = keys;
-        self.hash = hash;
-        Ok((root, filter))
     }
 
     fn load_root(&mut self, root: Location) -> Result<()> {
@@ -475,7 +442,7 @@ impl RunFile {
         taken
     }
 
-    fn damaged(&self, offset: u64, malformed: Malformed) -> Error {
+    pub(crate) fn damaged(&self, offset: u64, malformed: Malformed) -> Error {
         Error::Damaged { file: self.path.clone(), offset, expected: malformed.expected }
     }
 }

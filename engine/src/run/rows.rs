@@ -153,7 +153,7 @@ impl Rows {
 
 /// A place between two items of a block.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RowPosition {
+pub(crate) struct RowPosition {
     offset: usize,
     index: usize,
     previous: Item,

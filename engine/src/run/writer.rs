@@ -120,11 +120,6 @@ impl RunWriter {
         Ok(writer)
     }
 
-    /// Name of the file.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(crate) fn push(&mut self, item: &Item) -> Result<()> {
         let key = item.key;
         assert!(self.last.is_none_or(|last| last < key), "items of a run come in order");
@@ -234,7 +229,7 @@ impl RunWriter {
     }
 
     fn write_footer(&mut self, root: Location, filter: Location) {
-        let mut footer = Vec::with_capacity(super::reader::FOOTER_LENGTH);
+        let mut footer = Vec::with_capacity(super::footer::FOOTER_LENGTH);
         footer.put_u32(self.settings.order as u32);
         footer.put_u32(root.length);
         footer.put_u64(root.offset);
@@ -254,7 +249,7 @@ impl RunWriter {
         ] {
             footer.put_u64(number);
         }
-        footer.resize(super::reader::FOOTER_LENGTH - 4, 0);
+        footer.resize(super::footer::FOOTER_LENGTH - 4, 0);
         let crc = crc32c::crc32c_append(self.seed, &footer);
         footer.put_u32(crc);
         self.append(&footer);

@@ -49,6 +49,13 @@ pub enum TableError {
         /// The node.
         nid: Nid,
     },
+    /// Bytes are no table.
+    Bytes {
+        /// Where.
+        offset: usize,
+        /// What should be there.
+        expected: &'static str,
+    },
 }
 
 impl fmt::Display for TableError {
@@ -78,6 +85,12 @@ impl fmt::Display for TableError {
             }
             Self::TwoCells { partition, nid } => {
                 write!(f, "partition {partition} has two cells on {nid}")
+            }
+            Self::Bytes { offset, expected } => {
+                write!(
+                    f,
+                    "a partition table in bytes: expected {expected} at byte {offset}"
+                )
             }
         }
     }

@@ -1,3 +1,11 @@
 //! One file a command: its arguments with their help, and what it does.
 
+pub(crate) mod bench;
+pub(crate) mod demo;
+pub(crate) mod dump;
+pub(crate) mod export;
+pub(crate) mod history;
 pub(crate) mod import;
+pub(crate) mod load;
+pub(crate) mod stat;
+pub(crate) mod tail;
