@@ -200,6 +200,8 @@ fn a_newer_format_and_damaged_files() {
     let sound = fs::read(&manifest).expect("it is there");
     let mut newer = sound.clone();
     newer[12] = 2;
+    let checksum = crc32c::crc32c(&newer[..60]);
+    newer[60..64].copy_from_slice(&checksum.to_le_bytes());
     fs::write(&manifest, &newer).expect("it can be written");
     let ended = neolith(&[&"stat", &directory]);
     assert_refused(&ended, 2, &["manifest: written in format 2 by a newer version"]);

@@ -11,7 +11,7 @@ fn the_source_keeps_its_rules() {
     for path in [
         "Cargo.toml",
         "model/src/lib.rs",
-        "engine/src/disk/mod.rs",
+        "engine/src/disk.rs",
         "tests/tests/tidy.rs",
     ] {
         assert!(tree.file(path).is_some(), "{path} was not read");

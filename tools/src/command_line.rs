@@ -29,6 +29,7 @@ enum Command {
     Tail(commands::tail::TailArgs),
     History(commands::history::HistoryArgs),
     Dump(commands::dump::DumpArgs),
+    Fsck(commands::fsck::FsckArgs),
     Bench(commands::bench::BenchArgs),
     Demo(commands::demo::DemoArgs),
 }
@@ -43,6 +44,7 @@ impl Command {
             Command::Tail(args) => commands::tail::run(args),
             Command::History(args) => commands::history::run(args),
             Command::Dump(args) => commands::dump::run(args),
+            Command::Fsck(args) => commands::fsck::run(args),
             Command::Bench(args) => commands::bench::run(args),
             Command::Demo(args) => commands::demo::run(args),
         }

@@ -46,7 +46,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    fn new(engine: Engine, path: &Path) -> Result<Self, Failure> {
+    /// Reads what an engine has now.
+    pub(crate) fn new(engine: Engine, path: &Path) -> Result<Self, Failure> {
         Ok(Self {
             partitions: partitions(engine.metadata(), path)?,
             reader: engine.reader(ReadMode::Calls),

@@ -11,13 +11,13 @@ use crate::failure::Failure;
 ///
 /// After the first ctrl-C (or SIGTERM) the work in hand is brought to an end; a second one ends
 /// the process at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// From now on the first ctrl-C does not end the process, but is told here.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::<AtomicBool>::default();
         for signal in [SIGINT, SIGTERM] {
             let (second, first) = (Arc::clone(&asked), Arc::clone(&asked));
             // In this order, so that the first signal finds nothing set.

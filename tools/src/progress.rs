@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Progress through a number of bytes or a range of tids, drawn on standard error if that is a terminal.
+/// Progress through a number of bytes or a range of tids, drawn on standard error if that is a
+/// terminal.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,

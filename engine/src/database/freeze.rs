@@ -92,8 +92,8 @@ impl Engine {
         self.start_writes();
     }
 
-    /// Everything before the end of a frozen table is durable and dealt with, nothing later is: what
-    /// the checkpoint has to say is exactly what holds now.
+    /// Everything before the end of a frozen table is durable and dealt with, nothing later is:
+    /// what the checkpoint has to say is exactly what holds now.
     pub(super) fn boundary_durable(&mut self, number: u64) {
         let Some(at) = self.frozen.iter().position(|frozen| frozen.number == number) else {
             return;

@@ -14,6 +14,7 @@ mod progress;
 mod replicate;
 mod transactions;
 mod work;
+mod worker;
 
 pub use engine::{Completion, Engine, Figures};
 pub use hide::Delete;
@@ -25,4 +26,4 @@ pub(crate) use hide::insert_deleted;
 pub(crate) use pending::{Pending, State};
 pub(crate) use transactions::{RESERVE_PER_VOTE, transaction_item};
 pub use replicate::{AddedObject, AddedTransaction};
-pub use work::Worker;
+pub use worker::Worker;

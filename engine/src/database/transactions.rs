@@ -74,6 +74,9 @@ impl Engine {
         self.ready_for_ordinary()?;
         let wanted = (self.votes() + 1) * RESERVE_PER_VOTE;
         if self.log()?.reserve() < wanted {
+            // Unlocks that are written do not count on it any more.
+            self.log()?.write_soon();
+            self.pump()?;
             return Err(Error::Full { file: self.disk.path("") });
         }
         let op = |vote| Op::Vote { token, ttid, vote };

@@ -100,8 +100,8 @@ pub(crate) enum Change {
     Checkpoint(Checkpoint),
 }
 
-/// The bytes of one edit. Its checksum starts from `chain`: the header's seed for the first edit of a
-/// file, then the checksum of the edit before.
+/// The bytes of one edit. Its checksum starts from `chain`: the header's seed for the first edit
+/// of a file, then the checksum of the edit before.
 pub(crate) fn encode_edit(changes: &[Change], sequence: u64, chain: u32) -> Vec<u8> {
     let mut out = vec![0; EDIT_HEADER_LENGTH];
     out[8..16].copy_from_slice(&sequence.to_le_bytes());

@@ -1,8 +1,8 @@
 //! Compares the indexes with what the log commits, item by item, in windows of sequence numbers.
 //!
 //! The items of a window are read from all runs and kept as sorted hashes. The log, whose sequence
-//! numbers grow, then ticks them off. What is left over at the end of a window is in an index and not in
-//! the log. What the log has and the indexes lack goes to [`Missing`].
+//! numbers grow, then ticks them off. What is left over at the end of a window is in an index and
+//! not in the log. What the log has and the indexes lack goes to [`Missing`].
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -82,8 +82,8 @@ impl<'a> Agreement<'a> {
         Ok(())
     }
 
-    /// Whether an object that was added twice at once is named with what it said the other time: the
-    /// order of tids keeps either.
+    /// Whether an object that was added twice at once is named with what it said the other time:
+    /// the order of tids keeps either.
     fn has_twin(&self, order: Order, item: &Item) -> bool {
         let flags = match item.flags.has_no_data() {
             true => ItemFlags::NONE,

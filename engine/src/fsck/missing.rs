@@ -1,8 +1,8 @@
 //! Items of the log that no index has, until it is known why.
 //!
-//! A merge leaves out what nobody can see any more: what something later with the same key replaced or
-//! deleted, what was truncated or dropped, and tombstones that have done their work. All reasons come
-//! later in the log, so that items wait here for one.
+//! A merge leaves out what nobody can see any more: what something later with the same key
+//! replaced or deleted, what was truncated or dropped, and tombstones that have done their work.
+//! All reasons come later in the log, so that items wait here for one.
 
 use std::collections::BTreeMap;
 

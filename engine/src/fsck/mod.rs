@@ -1,7 +1,7 @@
 //! Checks a database: every byte, and the indexes against the data both ways.
 //!
-//! Nothing is written and nothing is mapped. A database that was not closed cleanly is checked as it
-//! stands. What is asserted:
+//! Nothing is written and nothing is mapped. A database that was not closed cleanly is checked as
+//! it stands. What is asserted:
 //!
 //! - the manifest and `closed`: headers, checksums, that each edit fits, the zeros at the end, the
 //!   length of the file, and that both agree;
@@ -24,8 +24,8 @@
 //! truncate take objects away. The numbers are in [`Totals`] instead.
 //!
 //! Memory is bounded: indexes are compared with the log in windows of sequence numbers, of which
-//! one is kept as hashes of 8 bytes an item. Beyond that there are the open transactions of the log,
-//! and whatever the log has and the indexes lack until it is explained.
+//! one is kept as hashes of 8 bytes an item. Beyond that there are the open transactions of the
+//! log, and whatever the log has and the indexes lack until it is explained.
 
 mod agreement;
 mod commits;

@@ -1,5 +1,5 @@
-//! Goes through a segment of the log, group by group and record by record, in bounded memory, and on
-//! behind what is damaged.
+//! Goes through a segment of the log, group by group and record by record, in bounded memory, and
+//! on behind what is damaged.
 
 use std::ops::Range;
 
@@ -26,8 +26,8 @@ pub(super) trait Visitor {
     fn damage(&mut self, segment: u32, error: &Error, lost: Range<u64>);
 }
 
-/// Goes through a segment up to where its log ends, or, where that is not known, as far as there are
-/// groups. Gives the place that it came to.
+/// Goes through a segment up to where its log ends, or, where that is not known, as far as there
+/// are groups. Gives the place that it came to.
 pub(super) fn walk(
     bytes: &mut SegmentBytes,
     end: Option<u64>,
@@ -71,8 +71,8 @@ impl Walk<'_> {
         self.end.unwrap_or(self.bytes.length)
     }
 
-    /// One group. Gives the place behind it, none if the log seems to end here. Fails where the file
-    /// cannot be read.
+    /// One group. Gives the place behind it, none if the log seems to end here. Fails where the
+    /// file cannot be read.
     fn group(&mut self, at: u64) -> Going<Result<Option<u64>>> {
         let header = match self.bytes.group_header(at) {
             Ok(header) => header,

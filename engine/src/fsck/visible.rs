@@ -75,8 +75,8 @@ fn see(snapshot: &Snapshot, order: Order, watch: &mut Watch<'_>) -> Going<Result
     }
 }
 
-/// The same for an object in both orders. Without what items say: of an object that was added twice at
-/// once, the order of tids may keep either.
+/// The same for an object in both orders. Without what items say: of an object that was added
+/// twice at once, the order of tids may keep either.
 fn hash(order: Order, item: &Item) -> u64 {
     let Key { a, b, c, seq } = item.key;
     let key = match order {

@@ -29,9 +29,9 @@ pub(crate) struct Prepared {
     pub(crate) allocated: u64,
 }
 
-/// Makes a file for a segment, with `reserve` bytes allocated by writing zeros, all durable. A spare
-/// one gives its space: it gets the new name first, so that a file that the manifest names never has
-/// half a header.
+/// Makes a file for a segment, with `reserve` bytes allocated by writing zeros, all durable. A
+/// spare one gives its space: it gets the new name first, so that a file that the manifest names
+/// never has half a header.
 pub(crate) fn prepare_segment(
     disk: &dyn Disk,
     database: DatabaseId,

@@ -280,6 +280,13 @@ impl<Op> LogWriter<Op> {
         Ok((location, start))
     }
 
+    /// Has what is collected written without waiting for more.
+    pub(crate) fn write_soon(&mut self) {
+        if let Some(group) = &mut self.building {
+            group.sync = Sync::Data;
+        }
+    }
+
     /// Has everything appended so far synced; `op` comes back then.
     pub(crate) fn barrier(&mut self, op: Op) {
         let group = match (&mut self.building, self.queued.back_mut()) {

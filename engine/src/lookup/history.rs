@@ -123,8 +123,8 @@ pub struct UndoResult {
 }
 
 /// Finds what undoing `undone_tid` means for an object, as NEO defines it: revisions with the same
-/// data form a list by their `data_tid`, and the greatest is answered. `None` if the transaction did
-/// not change the object.
+/// data form a list by their `data_tid`, and the greatest is answered. `None` if the transaction
+/// did not change the object.
 #[derive(Debug)]
 pub struct UndoLookup {
     partition: PartitionId,

@@ -1,5 +1,5 @@
-//! Blocks of columns: each column of the items by itself, in as few bytes as its greatest difference
-//! to its least value takes. Made to be searched: a probe reads one number.
+//! Blocks of columns: each column of the items by itself, in as few bytes as its greatest
+//! difference to its least value takes. Made to be searched: a probe reads one number.
 
 use crate::format::{Decoded, Item, ItemFlags, Key, Location, Put, Take, malformed};
 

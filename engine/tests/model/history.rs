@@ -58,6 +58,11 @@ impl History {
         self.durable = self.durable.max(number + 1);
     }
 
+    /// How many transactions were unlocked: not all of them may be written.
+    pub(crate) fn unlocks(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry.op, Op::Unlock { .. })).count()
+    }
+
     /// The last sequence number that was given.
     pub(crate) fn last_seq(&self) -> u64 {
         self.next_seq - 1

@@ -114,20 +114,28 @@ impl Life {
 
     /// When there is space again, writes go on in the same life.
     fn goes_on(&mut self, world: &mut World) -> Result<(), End> {
-        world.disk.set_capacity(None);
-        self.drain(world)?;
-        self.drain(world)?;
-        assert!(self.tokens.is_empty(), "there is space: {:?}", self.tokens);
-        let (ttid, tid) = (Ttid::new(5000), model::Tid::new(30));
-        let partition = model::PartitionId::new(0);
-        let op = Op::Commit { ttid: 5000, tid: 30, partition: 0, transaction: None };
-        let durable = self.history.durable;
-        self.submit(world, op, |engine, token| {
-            engine.commit(token, ttid, tid, partition, None)
-        })?;
-        self.drain(world)?;
-        assert!(self.history.durable > durable, "there is space");
-        Ok(())
+        // The fault that makes the disk full may still be to come.
+        for _ in 0..2 {
+            world.disk.set_capacity(None);
+            self.drain(world)?;
+            self.drain(world)?;
+            let (ttid, tid) = (Ttid::new(5000), model::Tid::new(30));
+            let partition = model::PartitionId::new(0);
+            let op = Op::Commit { ttid: 5000, tid: 30, partition: 0, transaction: None };
+            let durable = self.history.durable;
+            let token = self.take_token();
+            let result = self.engine.commit(token, ttid, tid, partition, None);
+            if !matches!(result, Err(Error::Broken { .. })) {
+                self.submit_with(world, token, op, result)?;
+                self.drain(world)?;
+                if self.history.durable > durable {
+                    return Ok(());
+                }
+            }
+            let aborted = self.engine.abort(ttid);
+            self.tell(world, Op::Abort { ttid: 5000 }, aborted)?;
+        }
+        panic!("there is space, but writes do not go on");
     }
 
     /// Keeps what the engine said, or finds out why it failed. `None`: it was refused.
@@ -350,6 +358,12 @@ impl Life {
         if self.plan.reads_fail {
             world.disk = world.disk.clone().with_faults(faults);
         }
+        world.say(format_args!(
+            "  asks at {} of {}, visible {}",
+            snapshot.seq(),
+            self.history.last_seq(),
+            self.engine.snapshot().seq()
+        ));
         let disk = world.disk.clone();
         let asker = Asker::new(&self.engine, &disk, snapshot, &mut world.random);
         for _ in 0..3 {

@@ -153,22 +153,30 @@ impl World {
         if found.in_doubt.is_empty() {
             return None;
         }
-        let copy = self.disk.keep_all();
         if self.random.chance(1, 2) {
-            copy.set_capacity(None);
-        }
-        let disk = std::mem::replace(&mut self.disk, copy);
-        let data = match self.open_engine() {
-            Err(Error::Full { .. }) if self.disk.capacity().is_some() => None,
-            Err(error) => panic!("opening to unlock: {error}"),
-            Ok(mut engine) => {
-                let had_space = self.disk.capacity().is_none();
-                match unlock_all(&mut engine) {
-                    Err(Error::Full { .. }) if !had_space => None,
-                    Err(error) => panic!("what is in doubt does not go forward: {error}"),
-                    Ok(()) => Some(self.found(&engine).data),
-                }
+            let copy = self.disk.keep_all();
+            let unlocked = self.unlocked_on(copy);
+            if unlocked.is_some() {
+                return unlocked;
             }
+        }
+        let copy = self.disk.keep_all();
+        copy.set_capacity(None);
+        self.unlocked_on(copy)
+    }
+
+    /// `None` if the disk is too full.
+    fn unlocked_on(&mut self, copy: MemoryDisk) -> Option<Data> {
+        let disk = std::mem::replace(&mut self.disk, copy);
+        let had_space = self.disk.capacity().is_none();
+        let data = match self.open_engine() {
+            Err(Error::Full { .. }) if !had_space => None,
+            Err(error) => panic!("opening to unlock: {error}"),
+            Ok(mut engine) => match unlock_all(&mut engine) {
+                Err(Error::Full { .. }) if !had_space => None,
+                Err(error) => panic!("what is in doubt does not go forward: {error}"),
+                Ok(()) => Some(self.found(&engine).data),
+            },
         };
         self.disk = disk;
         data

@@ -151,7 +151,8 @@ impl Life {
             }
             Err(Error::Full { .. })
                 if matches!(op, Op::Vote { .. })
-                    && self.history.current.in_doubt().len() >= VOTES_SURE =>
+                    && self.history.current.in_doubt().len() + self.history.unlocks()
+                        >= VOTES_SURE =>
             {
                 // There are more votes than the reserve can take.
                 Ok(())

@@ -1,6 +1,5 @@
 //! `neolith bench load`.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,12 +10,11 @@ use engine::disk::Disk;
 use engine::{OpenMode, ReadMode, Reader};
 use indicatif::ProgressBar;
 use model::PartitionCount;
-use serde::Serialize;
 
-use super::cold::{Dropped, Files, RawReads};
-use super::latency::Summary;
+use super::cold::{Dropped, Files};
+use super::loaded::{Cold, Mode, Outcome};
 use super::process::{Memory, disk_bytes_read};
-use super::report::{Format, Report, grouped, megabytes, print, ratio, rounded};
+use super::report::{Format, grouped, print, ratio};
 use super::sample::{Population, Sample};
 use super::workers::{Rounds, Style, Tally, Task};
 use crate::database::{DiskArgs, partitions};
@@ -92,9 +90,6 @@ const PAGES_PER_COLD_LOAD: u64 = 16;
 /// As many cold loads as quantiles need, also from a small database.
 const COLD_LOADS_MIN: usize = 1000;
 
-/// With fewer loads from disk, quantiles are of something else.
-const COLD_SHARE_MIN: f64 = 0.5;
-
 const EXAMPLES: &str = "Examples:
   neolith bench load /srv/db
   neolith bench load /srv/db --old --threads 4 --seconds 30
@@ -166,15 +161,6 @@ impl LoadArgs {
             (None, false) => Mode::Mapped,
         }
     }
-}
-
-/// How bytes are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Mode {
-    Mapped,
-    Calls,
-    Queue,
 }
 
 /// A database, open to be read.
@@ -305,6 +291,8 @@ impl Bench<'_> {
             seconds,
             loads: latency.count,
             loads_per_s: ratio(latency.count as f64, seconds),
+            cpu_seconds: tally.thread_time.map(|time| time.running.as_secs_f64()),
+            starved_seconds: tally.thread_time.map(|time| time.starving.as_secs_f64()),
             data_bytes: tally.data_bytes,
             deleted: tally.deleted,
             missing: tally.missing,
@@ -312,167 +300,5 @@ impl Bench<'_> {
             memory,
             cold,
         }
-    }
-}
-
-/// What was measured.
-#[derive(Debug, Serialize)]
-struct Outcome {
-    directory: String,
-    revisions: &'static str,
-    mode: Mode,
-    queue_depth: Option<u16>,
-    threads: u16,
-    /// Objects or revisions that were chosen, of how many.
-    sample: u64,
-    population: u64,
-    /// Loads before those that count.
-    warmed_up: Option<u64>,
-    seconds: f64,
-    loads: u64,
-    loads_per_s: f64,
-    data_bytes: u64,
-    deleted: u64,
-    missing: u64,
-    latency: Summary,
-    memory: Memory,
-    cold: Option<Cold>,
-}
-
-/// What is known of loads from a cold disk.
-#[derive(Debug, Serialize)]
-struct Cold {
-    cache: Dropped,
-    /// Loads that waited for the disk.
-    from_disk_share: Option<f64>,
-    /// Read calls, or page faults that read.
-    reads_per_load: Option<f64>,
-    /// Readahead included.
-    disk_bytes_per_load: Option<f64>,
-    raw_reads: RawReads,
-}
-
-impl Report for Outcome {
-    fn text(&self) -> String {
-        let Self {
-            latency, memory, ..
-        } = self;
-        let what = match self.revisions {
-            "newest" => "objects, newest revision",
-            _ => "revisions",
-        };
-        let how = match (self.mode, self.queue_depth) {
-            (Mode::Mapped, _) => String::from("mapped files"),
-            (Mode::Calls, _) => String::from("system calls"),
-            (Mode::Queue, depth) => format!("a queue of {}", depth.unwrap_or_default()),
-        };
-        let mut text = format!(
-            "loaded   {} of {} {what}; {how}, {} thread{}\n",
-            grouped(self.sample),
-            grouped(self.population),
-            self.threads,
-            if self.threads == 1 { "" } else { "s" },
-        );
-        let mut line = |name: &str, value: String| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{name:<8} {value}");
-        };
-        if let Some(loads) = self.warmed_up {
-            let end = if loads < self.sample {
-                ": not all, for lack of time"
-            } else {
-                ""
-            };
-            line("warm-up", format!("{} loads{end}", grouped(loads)));
-        }
-        if let Some(cold) = &self.cold {
-            cold.lines(self.mode, latency, &mut line);
-        }
-        line(
-            "loads",
-            format!(
-                "{} in {:.2} s: {} loads/s, {} of data",
-                grouped(self.loads),
-                self.seconds,
-                rounded(self.loads_per_s),
-                megabytes(self.data_bytes),
-            ),
-        );
-        line("latency", latency.line());
-        line(
-            "memory",
-            format!(
-                "{} anonymous, at most {}",
-                megabytes(memory.anonymous_bytes),
-                megabytes(memory.anonymous_bytes_max)
-            ),
-        );
-        text.push_str(&latency.bars());
-        text
-    }
-}
-
-impl Cold {
-    fn lines(&self, mode: Mode, latency: &Summary, line: &mut impl FnMut(&str, String)) {
-        let Self {
-            cache, raw_reads, ..
-        } = self;
-        let figure = |value: Option<f64>, digits| match value {
-            Some(value) => format!("{value:.digits$}"),
-            None => String::from("?"),
-        };
-        line(
-            "cache",
-            format!(
-                "{} of {} pages before, {} after dropping",
-                grouped(cache.cached_pages_before),
-                grouped(cache.pages),
-                grouped(cache.cached_pages_after),
-            ),
-        );
-        let share = |share: Option<f64>| figure(share.map(|share| 100.0 * share), 2);
-        let reads = match mode {
-            Mode::Mapped => "page faults that read",
-            Mode::Calls => "read calls",
-            Mode::Queue => "reads",
-        };
-        line(
-            "disk",
-            format!(
-                "{} % of loads waited for it; {} {reads} and {} bytes a load",
-                share(self.from_disk_share),
-                figure(self.reads_per_load, 2),
-                figure(self.disk_bytes_per_load, 0),
-            ),
-        );
-        if self
-            .from_disk_share
-            .is_some_and(|share| share < COLD_SHARE_MIN)
-        {
-            let reason =
-                "most loads found what the system had read ahead: not what a cold load takes";
-            line("note", String::from(reason));
-        }
-        let raw = &raw_reads.latency;
-        let raw_share = raw_reads
-            .from_disk
-            .map(|reads| ratio(reads as f64, raw.count as f64));
-        line(
-            "raw",
-            format!(
-                "{} reads of 4 KiB, {} % from disk: {}",
-                grouped(raw.count),
-                share(raw_share),
-                raw.line()
-            ),
-        );
-        line(
-            "ratio",
-            format!(
-                "a load to a raw read: {:.2} at p50, {:.2} at p99",
-                ratio(latency.p50_ns as f64, raw.p50_ns as f64),
-                ratio(latency.p99_ns as f64, raw.p99_ns as f64),
-            ),
-        );
     }
 }

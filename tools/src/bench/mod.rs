@@ -12,6 +12,7 @@ mod cold;
 mod fill;
 mod latency;
 mod load;
+mod loaded;
 mod open;
 mod process;
 mod records;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -47,6 +48,27 @@ pub(super) struct DiskReads {
     pub(super) bytes: u64,
     /// Page faults for which the device was read.
     pub(super) major_faults: u64,
+}
+
+/// Time of a thread, as the scheduler counts it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ThreadTime {
+    /// On a CPU.
+    pub(super) running: Duration,
+    /// Ready to run, but others had the CPUs.
+    pub(super) starving: Duration,
+}
+
+impl ThreadTime {
+    /// Of this thread, since it began.
+    pub(super) fn now() -> Option<Self> {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        let mut times = text
+            .split_whitespace()
+            .map(|word| word.parse().map(Duration::from_nanos));
+        let (running, starving) = (times.next()?.ok()?, times.next()?.ok()?);
+        Some(Self { running, starving })
+    }
 }
 
 /// The kernel's counters of the thread that opened them.

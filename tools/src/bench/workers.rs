@@ -11,7 +11,7 @@ use engine::{LoadLookup, LoadResult, LoopReader, Reader, When};
 use model::{PartitionCount, Tid};
 
 use super::latency::Latencies;
-use super::process::{Memory, ThreadCounters};
+use super::process::{Memory, ThreadCounters, ThreadTime};
 use super::sample::{Key, Population, Sample};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -69,6 +69,8 @@ pub(super) struct Tally {
     /// Page faults that waited for the disk.
     pub(super) major_faults: u64,
     pub(super) time: Duration,
+    /// Of all threads together.
+    pub(super) thread_time: Option<ThreadTime>,
 }
 
 impl Tally {
@@ -81,6 +83,7 @@ impl Tally {
             waited: counts_waits.then_some(0),
             major_faults: 0,
             time: Duration::ZERO,
+            thread_time: Some(ThreadTime::default()),
         }
     }
 
@@ -101,6 +104,11 @@ impl Tally {
         self.waited = self.waited.zip(other.waited).map(|(a, b)| a + b);
         self.major_faults += other.major_faults;
         self.time = self.time.max(other.time);
+        let times = self.thread_time.zip(other.thread_time);
+        self.thread_time = times.map(|(a, b)| ThreadTime {
+            running: a.running + b.running,
+            starving: a.starving + b.starving,
+        });
     }
 }
 
@@ -154,6 +162,7 @@ impl Task<'_> {
             (Style::Queue(depth), _) => self.load_by_queue(keys, depth),
         }?;
         tally.time = start.elapsed();
+        tally.thread_time = ThreadTime::now();
         Ok(tally)
     }
 

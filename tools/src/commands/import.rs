@@ -7,8 +7,10 @@ mod transfer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
+use engine::disk::{self, Disk};
 use model::{PartitionCount, Tid};
 use serde::Serialize;
 
@@ -109,8 +111,19 @@ pub(crate) struct Imported {
 
 /// Imports everything, or goes on where an import of the same file was stopped.
 pub(crate) fn import(args: &ImportArgs, interrupt: &Interrupt) -> Result<Imported, Failure> {
-    let mut reader = Reader::open(&args.source)?;
-    let target = Target::open(args, reader.identity())?;
+    // First, so that nothing is made if there is nothing to import.
+    let reader = Reader::open(&args.source)?;
+    let disk = args.disk.directory(&args.directory, disk::OpenMode::Create)?;
+    import_to(disk, args, reader, interrupt)
+}
+
+fn import_to(
+    disk: Arc<dyn Disk>,
+    args: &ImportArgs,
+    mut reader: Reader,
+    interrupt: &Interrupt,
+) -> Result<Imported, Failure> {
+    let target = Target::open(disk, args, reader.identity())?;
     let resumed_after = target.last_tid;
     if let Some(tid) = resumed_after
         && reader.seek_after(tid)? != Some(tid)
@@ -181,3 +194,6 @@ struct Summary {
     resumed_after: Option<String>,
     torn_tail_bytes: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,7 @@ Examples:
   neolith load site 0
       the root object
   neolith load site 0x2a3 --as-of '2026-01-05 12:33'
-  neolith load site 0 --raw | python3 -m pickletools
+  neolith load site 0 --raw | python3 -m pickletools -
   printf '0 03eed63dd8acd5cc\\n' | neolith load site --batch
 
 JSON has the keys oid, tid, next_tid (or null), size, sha256; or oid and error, which is

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod dump;
 pub(crate) mod export;
+pub(crate) mod fsck;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod load;

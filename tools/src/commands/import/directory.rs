@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use engine::disk::{self, Disk};
+use engine::disk::Disk;
 use engine::{Engine, MetadataEdit, MetadataKey, OpenMode, Options, ReadMode};
 use model::{Nid, NodeType, PartitionCount, PartitionTable, Tid};
 
@@ -28,23 +28,26 @@ pub(super) struct Target {
 impl Target {
     /// Makes a database in a new or empty directory, or opens the one in which an import of the
     /// same file is not finished.
-    pub(super) fn open(args: &ImportArgs, identity: Identity) -> Result<Self, Failure> {
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        args: &ImportArgs,
+        identity: Identity,
+    ) -> Result<Self, Failure> {
         let origin = Origin::new(&args.source, identity);
-        let directory = args.disk.directory(&args.directory, disk::OpenMode::Create)?;
-        let names = directory.list().map_err(|source| Failure::Io {
+        let names = disk.list().map_err(|source| Failure::Io {
             action: "list",
             path: args.directory.display().to_string(),
             source,
         })?;
         match names.iter().any(|name| name == "manifest") {
-            true => Self::resume(args, directory, &names, &origin),
-            false => Self::create(args, directory, &origin),
+            true => Self::resume(disk, args, &names, &origin),
+            false => Self::create(disk, args, &origin),
         }
     }
 
     fn create(
+        disk: Arc<dyn Disk>,
         args: &ImportArgs,
-        directory: Arc<disk::Directory>,
         origin: &Origin,
     ) -> Result<Self, Failure> {
         let default = PartitionCount::new(PARTITIONS_DEFAULT);
@@ -59,13 +62,13 @@ impl Target {
         })?;
         let name = args.name.as_deref().unwrap_or(NAME_DEFAULT);
         let metadata = first_metadata(partitions, name, origin);
-        let engine = Engine::create(directory, Options::default(), database_id, metadata)?;
+        let engine = Engine::create(disk, Options::default(), database_id, metadata)?;
         Ok(Self { engine, partitions, last_tid: None })
     }
 
     fn resume(
+        disk: Arc<dyn Disk>,
         args: &ImportArgs,
-        directory: Arc<disk::Directory>,
         names: &[String],
         origin: &Origin,
     ) -> Result<Self, Failure> {
@@ -75,7 +78,7 @@ impl Target {
                 "{path}: it holds {name:?}, which is no file of a database; give a new directory"
             )));
         }
-        let engine = Engine::open(directory, Options::default(), OpenMode::ReadWrite)?;
+        let engine = Engine::open(disk, Options::default(), OpenMode::ReadWrite)?;
         let Some(bytes) = engine.metadata().get(MetadataKey::Import) else {
             return Err(Failure::Refused(format!(
                 "{path}: it holds a complete database; give a new directory"
@@ -146,7 +149,7 @@ pub(super) fn other_file(args: &ImportArgs, tid: Tid) -> Failure {
     let (source, directory) = (args.source.display(), args.directory.display());
     Failure::Refused(format!(
         "{source}: expected transaction {tid}, the last one in {directory}, but it is not in the \
-         file: since the import began it was packed or replaced; import into a new directory"
+         file: since the import began it was packed, cut or replaced; import into a new directory"
     ))
 }
 

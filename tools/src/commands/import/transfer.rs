@@ -77,7 +77,7 @@ impl Transfer {
             let ttid = Ttid::new(transaction.tid.get());
             if let Err(failure) = self.transaction(&transaction, reader, interrupt) {
                 self.engine.abort(ttid)?;
-                return Err(failure);
+                return Err(self.reason_of(failure));
             }
         }
         self.wait_for_commits()
@@ -196,6 +196,18 @@ impl Transfer {
     fn close(mut self) -> Result<(), Failure> {
         self.worker.stop(&mut self.engine)?;
         Ok(self.engine.close()?)
+    }
+
+    /// That a part of a transaction was not written is seen only at its end; the reason for it is
+    /// a full disk, as after any other one the engine gives up.
+    fn reason_of(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Engine(engine::Error::Broken { .. }) => {
+                let file = self.engine.disk().path("");
+                Failure::Engine(engine::Error::Full { file })
+            }
+            other => other,
+        }
     }
 
     fn token(&mut self) -> u64 {

@@ -169,8 +169,8 @@ pub enum Done {
 }
 
 /// All was written, but the sync behind it failed: the cause of the error with which a
-/// [`Request::Write`] with [`Sync::Data`] completes then. Such an error is never of a kind that means
-/// a full disk, whatever the system said: the data may be gone.
+/// [`Request::Write`] with [`Sync::Data`] completes then. Such an error is never of a kind that
+/// means a full disk, whatever the system said: the data may be gone.
 #[derive(Debug)]
 pub struct SyncFailed(pub io::Error);
 
