@@ -44,7 +44,6 @@ pub(crate) struct Recovered {
     pub(crate) durable: Position,
     /// Segments that hold part of the log, with the end of it in each.
     pub(crate) visited: BTreeMap<u32, u64>,
-    pub(crate) closed: Option<Closed>,
 }
 
 /// Reads and checks the manifest, the runs' ends and the log since the checkpoint.
@@ -103,7 +102,6 @@ pub(crate) fn recover(
         durable: end.durable,
         visited: end.visited,
         manifest,
-        closed,
     })
 }
 

@@ -164,11 +164,6 @@ impl<'a> RawRecord<'a> {
         self.length - RECORD_HEADER_LENGTH - self.head.len()
     }
 
-    /// The data of an object.
-    pub(crate) fn body(&self) -> &'a [u8] {
-        self.body
-    }
-
     /// What the record says.
     pub(crate) fn decode(&self) -> Decoded<Record> {
         let mut head = Take::new(self.head);

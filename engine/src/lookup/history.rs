@@ -8,7 +8,8 @@ use crate::format::{Item, Key, Order, RECORD_HEADER_LENGTH, RawRecord};
 use crate::version::Snapshot;
 
 /// Longest head of an object record, with what begins each record.
-const HEAD_LENGTH_MAX: u32 = RECORD_HEADER_LENGTH as u32 + 56;
+const HEAD_LENGTH_MAX: u32 = 16 + 56;
+const _: () = assert!(RECORD_HEADER_LENGTH == 16, "records begin with a header of 16 bytes");
 
 /// One revision in a history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,6 +10,7 @@ use crate::run::RunCursor;
 use crate::version::{Snapshot, Visibility};
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a few of them a walk, and no allocation")]
 enum Cursor {
     Table(MemtableCursor),
     Run(RunCursor),

@@ -89,6 +89,7 @@ pub struct TidsLookup {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a lookup, and no allocation")]
 enum Walk {
     Ascending { items: TransactionItems, tid_max: Tid },
     Descending { snapshot: Snapshot, partition: PartitionId, find: Find, tid_min: Tid },

@@ -71,8 +71,7 @@ impl ColumnsBuilder {
         }
         assert_eq!(out.len(), HEADER_LENGTH, "the header is as long as it says");
         out.extend(self.items.iter().map(|item| item.stored_flags()));
-        for column in 0..COLUMNS {
-            let width = usize::from(widths[column]);
+        for (column, width) in widths.into_iter().map(usize::from).enumerate() {
             for item in &self.items {
                 let difference = values_of(item)[column] - self.least[column];
                 out.extend_from_slice(&difference.to_le_bytes()[..width]);

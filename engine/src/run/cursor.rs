@@ -16,6 +16,7 @@ pub(crate) struct RunCursor {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a cursor, and no allocation for a block")]
 enum State {
     /// To be placed at the first item at or after a key.
     Seek(Key),

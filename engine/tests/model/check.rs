@@ -278,16 +278,6 @@ impl<'a> Asker<'a> {
             self.ask(TidsLookup::descending(snapshot, partition, low, high, length))?
         };
         expected.truncate(length);
-        if answer != expected {
-            let sn = || self.snapshot.clone();
-            println!("way {:?} length {length}", self.way);
-            println!("asc {:?}", self.ask(TidsLookup::ascending(sn(), partition, low, high, 100)));
-            println!("desc {:?}", self.ask(TidsLookup::descending(sn(), partition, low, high, 100)));
-            println!("asc all {:?}", self.ask(TidsLookup::ascending(sn(), partition, Tid::new(0), high, 100)));
-            for t in 0..40 {
-              println!("{t} {:?}", self.ask(TransactionLookup::new(sn(), partition, Tid::new(t))).map(|t| t.is_some()));
-            }
-        }
         assert_eq!(answer, expected, "tids of {number} in {low}..={high}");
         Ok(())
     }

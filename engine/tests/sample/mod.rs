@@ -23,8 +23,8 @@ fn options() -> Options {
         segment_length: 2048,
         reserve_length: 1024,
         group_length: 256,
-        table_items_max: 12,
-        block_length: 192,
+        table_items_max: 8,
+        block_length: 96,
         fan_out: 3,
         ..Options::default()
     }
@@ -58,7 +58,6 @@ pub(crate) fn make() -> MemoryDisk {
 }
 
 /// Reads the whole directory.
-#[expect(dead_code, reason = "not every test that has a sample needs its files")]
 pub(crate) fn files(disk: &MemoryDisk) -> Vec<(String, Vec<u8>)> {
     let names = disk.list().expect("a disk without faults");
     names

@@ -68,7 +68,7 @@ fn commit(engine: &mut Engine, n: u64) {
                 data_tid: None,
             },
             _ => ObjectData {
-                data: data(&format!("{oid} at {n}, "), 20 + 7 * (n as usize)),
+                data: data(&format!("{oid} at {n}, "), 20 + 7 * oids.len() * oids.len()),
                 ..ObjectData::default()
             },
         };
@@ -98,7 +98,7 @@ fn commit(engine: &mut Engine, n: u64) {
         }),
         oids,
     };
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         engine.commit(n, ttid, tid, P0, Some(transaction)).expect("no faults");
         engine.wait_for(n).expect("no faults");
     } else {
