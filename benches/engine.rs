@@ -50,25 +50,14 @@ struct Place {
 impl Place {
     fn memory() -> Self {
         let disk = Arc::new(MemoryDisk::new(1));
-        Self {
-            name: "memory",
-            disk,
-            _directory: None,
-        }
+        Self { name: "memory", disk, _directory: None }
     }
 
     fn directory() -> Self {
         let directory = TempDir::new().expect("a place for temporary files");
-        let (mode, options) = (
-            engine::disk::OpenMode::ReadWrite,
-            DirectoryOptions::default(),
-        );
+        let (mode, options) = (engine::disk::OpenMode::ReadWrite, DirectoryOptions::default());
         let disk = Directory::open(directory.path(), mode, options).expect("just made");
-        Self {
-            name: "directory",
-            disk: Arc::new(disk),
-            _directory: Some(directory),
-        }
+        Self { name: "directory", disk: Arc::new(disk), _directory: Some(directory) }
     }
 
     fn both() -> [Self; 2] {
@@ -88,33 +77,19 @@ impl Writer {
         let disk = Arc::clone(&place.disk);
         let engine = Engine::create(disk, options, [1; 16], Vec::new()).expect("an empty place");
         let data = Random::from_seed(1).bytes(DATA_LENGTH).into();
-        Self {
-            engine,
-            data,
-            tid: 0,
-        }
+        Self { engine, data, tid: 0 }
     }
 
     /// Stores objects and waits until they are committed.
     fn commit(&mut self, oids: impl Iterator<Item = Oid>) {
         self.tid += 1;
         let (ttid, tid) = (Ttid::new(self.tid), Tid::new(self.tid));
-        let object = ObjectData {
-            data: Some(self.data.clone()),
-            ..ObjectData::default()
-        };
+        let object = ObjectData { data: Some(self.data.clone()), ..ObjectData::default() };
         for oid in oids {
-            self.engine
-                .store(ttid, PARTITION, oid, &object)
-                .expect("there is space");
+            self.engine.store(ttid, PARTITION, oid, &object).expect("there is space");
         }
-        let transaction = Some(Transaction {
-            ttid,
-            ..Transaction::default()
-        });
-        self.engine
-            .commit(self.tid, ttid, tid, PARTITION, transaction)
-            .expect("it is open");
+        let transaction = Some(Transaction { ttid, ..Transaction::default() });
+        self.engine.commit(self.tid, ttid, tid, PARTITION, transaction).expect("it is open");
         self.engine.wait_for(self.tid).expect("there is space");
     }
 
@@ -134,18 +109,12 @@ impl Writer {
 
 /// Tables that hold everything, and are never written as runs.
 fn all_in_tables() -> Options {
-    Options {
-        table_items_max: u64::MAX,
-        table_log_max: u64::MAX,
-        ..Options::default()
-    }
+    Options { table_items_max: u64::MAX, table_log_max: u64::MAX, ..Options::default() }
 }
 
 fn commit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("commit");
-    group
-        .sample_size(20)
-        .measurement_time(Duration::from_secs(2));
+    group.sample_size(20).measurement_time(Duration::from_secs(2));
     for place in Place::both() {
         for objects in [1, OBJECTS_A_TRANSACTION] {
             let mut writer = Writer::create(&place, Options::default());
@@ -186,10 +155,7 @@ fn load(criterion: &mut Criterion) {
 
     let disk = Arc::clone(&place.disk);
     let engine = Engine::open(disk, Options::default(), OpenMode::ReadOnly).expect("it was closed");
-    for (name, mode) in [
-        ("runs, calls", ReadMode::Calls),
-        ("runs, mapped", ReadMode::Mapped),
-    ] {
+    for (name, mode) in [("runs, calls", ReadMode::Calls), ("runs, mapped", ReadMode::Mapped)] {
         load_both(&mut group, name, &engine.reader(mode), writer.tid);
     }
     group.finish();
@@ -250,9 +216,7 @@ fn page(criterion: &mut Criterion) {
 /// Tables are written as runs, and runs are read from one end to the other.
 fn run(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("run");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(3));
+    group.sample_size(10).measurement_time(Duration::from_secs(3));
     group.throughput(Throughput::Elements(OBJECTS));
     let place = Place::memory();
     group.bench_function(format!("write {OBJECTS} objects"), |bencher| {
@@ -275,26 +239,14 @@ fn run(criterion: &mut Criterion) {
     let engine = Engine::open(disk, Options::default(), OpenMode::ReadOnly).expect("it was closed");
     for (name, mode) in [("calls", ReadMode::Calls), ("mapped", ReadMode::Mapped)] {
         let reader = engine.reader(mode);
-        group.bench_function(
-            format!("read {OBJECTS} objects by tid, {name}"),
-            |bencher| {
-                bencher.iter(|| {
-                    let from = (Tid::ZERO, Oid::ZERO);
-                    let lookup = ObjectsLookup::new(
-                        reader.snapshot(),
-                        PARTITION,
-                        from,
-                        Tid::MAX,
-                        usize::MAX,
-                    );
-                    reader
-                        .run(black_box(lookup))
-                        .expect("it is sound")
-                        .objects
-                        .len()
-                });
-            },
-        );
+        group.bench_function(format!("read {OBJECTS} objects by tid, {name}"), |bencher| {
+            bencher.iter(|| {
+                let from = (Tid::ZERO, Oid::ZERO);
+                let lookup =
+                    ObjectsLookup::new(reader.snapshot(), PARTITION, from, Tid::MAX, usize::MAX);
+                reader.run(black_box(lookup)).expect("it is sound").objects.len()
+            });
+        });
     }
     group.finish();
 }
@@ -302,16 +254,10 @@ fn run(criterion: &mut Criterion) {
 /// Opening a database whose process was killed.
 fn recovery(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("recovery");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(2));
+    group.sample_size(10).measurement_time(Duration::from_secs(2));
     for groups in [100, 10_000] {
         let disk = MemoryDisk::new(1);
-        let place = Place {
-            name: "memory",
-            disk: Arc::new(disk.clone()),
-            _directory: None,
-        };
+        let place = Place { name: "memory", disk: Arc::new(disk.clone()), _directory: None };
         let mut writer = Writer::create(&place, all_in_tables());
         for number in 0..groups {
             writer.commit(std::iter::once(Oid::new(number)));

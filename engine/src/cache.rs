@@ -1,7 +1,7 @@
 //! Blocks of runs in memory, within a budget of bytes.
 
-use quick_cache::sync::Cache;
 use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use crate::run::Block;
 

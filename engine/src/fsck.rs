@@ -32,6 +32,7 @@ mod commits;
 mod directory;
 mod files;
 mod fingerprint;
+mod hash;
 mod hits;
 mod indexes;
 mod log;

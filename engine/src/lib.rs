@@ -29,9 +29,7 @@ pub use format::{
     BODY_LENGTH_MAX, Compression, DatabaseId, Location, Metadata, MetadataEdit, MetadataKey,
     PackOrder, Position, Superseded, Transaction,
 };
-pub use fsck::{
-    Finding, Fsck, Hit, Hits, Progress, Report, Severity, Stage, Totals,
-};
+pub use fsck::{Finding, Fsck, Hit, Hits, Progress, Report, Severity, Stage, Totals};
 pub use lookup::{
     BoundsLookup, HistoryEntry, HistoryLookup, LiveOids, LiveOidsLookup, LoadLookup, LoadResult,
     Lookup, ObjectPage, ObjectsLookup, PartitionBounds, Revision, Step, TidOfLookup, TidsLookup,

@@ -38,9 +38,7 @@ impl ManifestState {
             let sound = match change {
                 Change::RunAdded(run) => self.runs.insert(run.number, *run).is_none(),
                 Change::RunRemoved { number } => self.runs.remove(number).is_some(),
-                Change::SegmentOpened { number } => {
-                    self.segments.insert(*number, None).is_none()
-                }
+                Change::SegmentOpened { number } => self.segments.insert(*number, None).is_none(),
                 Change::SegmentClosed { number, length } => {
                     self.segments.insert(*number, Some(*length)) == Some(None)
                 }

@@ -26,12 +26,7 @@ pub(crate) struct ObjectEntry {
 impl ObjectEntry {
     pub(crate) fn item(&self, tid: Tid, seq: u64) -> Item {
         Item {
-            key: Key {
-                a: self.partition.get(),
-                b: self.oid.get(),
-                c: !tid.get(),
-                seq,
-            },
+            key: Key { a: self.partition.get(), b: self.oid.get(), c: !tid.get(), seq },
             extra: self.data_tid.map(Tid::get),
             flags: self.flags,
             location: self.location,
@@ -103,10 +98,8 @@ impl Memtable {
         self.count(tid, objects.len() as u64);
         let tombstones = objects.iter().filter(|o| o.flags.is_tombstone()).count();
         self.tombstones.fetch_add(tombstones as u64, Ordering::Release);
-        let mut entries: Vec<_> = objects
-            .iter()
-            .map(|o| (o.partition.get(), o.oid.get(), o.flags))
-            .collect();
+        let mut entries: Vec<_> =
+            objects.iter().map(|o| (o.partition.get(), o.oid.get(), o.flags)).collect();
         let key = |entry: &(u32, u64, ItemFlags)| (entry.0, entry.1);
         if !entries.is_sorted_by_key(key) {
             entries.sort_unstable_by_key(key);

@@ -197,8 +197,7 @@ struct Held {
 impl<L: Lookup> LoopReader<L> {
     /// With a queue of its own on the engine's disk.
     pub fn new(reader: Reader, disk: &dyn Disk) -> Result<Self> {
-        let queue =
-            disk.queue().map_err(|e| Error::io("start I/O on", disk.path(""), e))?;
+        let queue = disk.queue().map_err(|e| Error::io("start I/O on", disk.path(""), e))?;
         Ok(Self {
             reader,
             queue: QueueBox(queue),

@@ -13,9 +13,7 @@ use model::Ttid;
 use crate::database::{OpenMode, Pending};
 use crate::disk::{Access, Disk};
 use crate::error::{Error, Result};
-use crate::format::{
-    Checkpoint, Closed, FileHeader, FileKind, HEADER_LENGTH, Metadata, Position,
-};
+use crate::format::{Checkpoint, Closed, FileHeader, FileKind, HEADER_LENGTH, Metadata, Position};
 use crate::manifest::{ManifestContents, read_manifest};
 use crate::run::{PinBudget, RunFile, read_exact};
 use crate::version::{Segment, Version};
@@ -161,8 +159,7 @@ fn open_segments(
 
 /// A closed segment is not shorter than it was; what is behind its end does not count.
 fn check_length(segment: &Segment, length: u64) -> Result<()> {
-    let found =
-        segment.file.length().map_err(|e| Error::io("measure", segment.path.clone(), e))?;
+    let found = segment.file.length().map_err(|e| Error::io("measure", segment.path.clone(), e))?;
     if found < length {
         return Err(Error::Damaged {
             file: segment.path.clone(),

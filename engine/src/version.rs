@@ -130,9 +130,10 @@ impl Snapshot {
 
     /// The segment of a location that an index gave.
     pub(crate) fn segment(&self, number: u32) -> Result<&Arc<Segment>> {
-        self.version.segments.get(&number).ok_or_else(|| Error::MissingFile {
-            file: format!("log-{number:08x}"),
-        })
+        self.version
+            .segments
+            .get(&number)
+            .ok_or_else(|| Error::MissingFile { file: format!("log-{number:08x}") })
     }
 }
 

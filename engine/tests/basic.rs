@@ -53,8 +53,7 @@ fn what_was_committed_is_there_after_each_way_to_stop() {
     for (disk, what) in [(killed, "killed"), (disk.lose_all_unsynced(), "power cut")] {
         for round in 0..3 {
             let disk: Arc<MemoryDisk> = Arc::new(disk.clone());
-            let mut engine =
-                Engine::open(disk, small(), OpenMode::ReadWrite).expect(what);
+            let mut engine = Engine::open(disk, small(), OpenMode::ReadWrite).expect(what);
             for (ttid, _) in engine.transactions().collect::<Vec<_>>() {
                 engine.unlock(ttid).expect("it was locked");
             }

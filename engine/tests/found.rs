@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use engine::disk::{Fault, Faults, MemoryDisk, Wait};
 use engine::{
-    AddedObject, Delete, Engine, Error, LoadLookup, LoadResult, ObjectData, ObjectsLookup,
-    OpenMode, Options, ReadMode, Result, TransactionState, When,
+    AddedObject, AddedTransaction, Delete, Engine, Error, LoadLookup, LoadResult, ObjectData,
+    ObjectsLookup, OpenMode, Options, ReadMode, Result, TidsLookup, Transaction, TransactionState,
+    When,
 };
 use model::{Oid, PartitionId, Tid, Ttid};
 
@@ -74,8 +75,7 @@ fn fill(engine: &mut Engine, oid: u64) {
 
 fn load(engine: &Engine, oid: u64) -> Option<String> {
     let reader = engine.reader(ReadMode::Calls);
-    let lookup =
-        LoadLookup::new(reader.snapshot(), PARTITION, Oid::new(oid), When::Newest);
+    let lookup = LoadLookup::new(reader.snapshot(), PARTITION, Oid::new(oid), When::Newest);
     match reader.run(lookup).expect("load") {
         LoadResult::Revision(found) => Some(String::from_utf8_lossy(&found.data).into_owned()),
         _ => None,
@@ -158,8 +158,10 @@ fn the_segment_of_the_checkpoint_stays_when_nothing_was_written_since() {
     store(&mut engine, 2, "new").expect("store");
     commit(&mut engine, 10);
     let engine = open(&disk.lose_all_unsynced());
-    assert_eq!((load(&engine, 1).as_deref(), load(&engine, 2).as_deref()),
-        (Some("kept"), Some("new")));
+    assert_eq!(
+        (load(&engine, 1).as_deref(), load(&engine, 2).as_deref()),
+        (Some("kept"), Some("new"))
+    );
 }
 
 #[test]
@@ -255,8 +257,7 @@ fn a_revision_that_comes_twice_in_a_batch_is_written_once() {
     assert_eq!(load(&engine, 1).as_deref(), Some("second"));
     let reader = engine.reader(ReadMode::Calls);
     let from = (Tid::new(0), Oid::new(0));
-    let lookup =
-        ObjectsLookup::new(reader.snapshot(), PARTITION, from, Tid::new(u64::MAX), 9);
+    let lookup = ObjectsLookup::new(reader.snapshot(), PARTITION, from, Tid::new(u64::MAX), 9);
     assert_eq!(reader.run(lookup).expect("page").objects, [(Tid::new(9), Oid::new(1))]);
 }
 
@@ -291,10 +292,8 @@ fn a_closed_segment_is_named_only_when_it_is_durable() {
 #[test]
 fn an_edit_of_the_manifest_that_is_refused_is_not_found_later() {
     for operation in 0..60 {
-        let disk = MemoryDisk::new(operation).with_faults(Faults {
-            short_write_permille: 500,
-            ..Faults::default()
-        });
+        let disk = MemoryDisk::new(operation)
+            .with_faults(Faults { short_write_permille: 500, ..Faults::default() });
         let mut engine = create(&disk);
         store(&mut engine, 1, "kept").expect("store");
         commit(&mut engine, 9);
@@ -303,6 +302,28 @@ fn an_edit_of_the_manifest_that_is_refused_is_not_found_later() {
         let _ = engine.work();
         assert_eq!(load(&open(&disk.keep_all()), 1).as_deref(), Some("kept"));
     }
+}
+
+#[test]
+fn what_was_refused_does_not_hide_what_came_later() {
+    let disk = MemoryDisk::new(1);
+    let mut engine = create(&disk);
+    store(&mut engine, 1, "x").expect("store");
+    commit(&mut engine, 1);
+    let transaction = || AddedTransaction {
+        partition: PARTITION,
+        tid: Tid::new(9),
+        transaction: Transaction::default(),
+    };
+    engine.add(4, &[], vec![transaction()]).expect("add");
+    disk.schedule(disk.operations(), Fault::NoSpace);
+    assert!(matches!(engine.wait_for(4), Err(Error::Full { .. })), "it was refused");
+    engine.add(5, &[], vec![transaction()]).expect("add");
+    engine.wait_for(5).expect("there is space again");
+    let reader = engine.reader(ReadMode::Calls);
+    let (first, last) = (Tid::new(0), Tid::new(u64::MAX));
+    let lookup = TidsLookup::descending(reader.snapshot(), PARTITION, first, last, 9);
+    assert_eq!(reader.run(lookup).expect("tids"), [Tid::new(9)]);
 }
 
 #[test]

@@ -116,9 +116,7 @@ impl PartitionCount {
 
     /// Wraps a number from 1 to [`Self::MAX`]; `None` for all others.
     pub fn new(value: u32) -> Option<Self> {
-        NonZeroU32::new(value)
-            .map(Self)
-            .filter(|count| *count <= Self::MAX)
+        NonZeroU32::new(value).map(Self).filter(|count| *count <= Self::MAX)
     }
 
     /// The number.
@@ -181,11 +179,7 @@ impl PartitionTableId {
     /// # Panics
     /// If the counter is exhausted, which takes longer than there is hardware.
     pub const fn next(self) -> Self {
-        Self(
-            self.0
-                .checked_add(1)
-                .expect("changes of a table never reach 2^64"),
-        )
+        Self(self.0.checked_add(1).expect("changes of a table never reach 2^64"))
     }
 }
 

@@ -75,10 +75,7 @@ impl Nid {
     /// # Panics
     /// If the number is 0 or above [`Self::NUMBER_MAX`].
     pub fn of(node_type: NodeType, number: u32) -> Self {
-        assert!(
-            (1..=Self::NUMBER_MAX).contains(&number),
-            "{number} is no number of a node"
-        );
+        assert!((1..=Self::NUMBER_MAX).contains(&number), "{number} is no number of a node");
         let number = i32::try_from(number).expect("24 bits");
         Self((node_type.top_byte() << 24) | number)
     }
@@ -93,9 +90,7 @@ impl Nid {
         if self.number() == 0 {
             return None;
         }
-        NodeType::ALL
-            .into_iter()
-            .find(|node_type| node_type.top_byte() == self.0 >> 24)
+        NodeType::ALL.into_iter().find(|node_type| node_type.top_byte() == self.0 >> 24)
     }
 
     /// The lower 24 bits.

@@ -22,9 +22,7 @@ impl FromStr for Oid {
     /// assert!("ten".parse::<Oid>().is_err());
     /// ```
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        parse_number(text)
-            .map(Self::new)
-            .ok_or_else(|| ParseIdError::Oid(text.to_owned()))
+        parse_number(text).map(Self::new).ok_or_else(|| ParseIdError::Oid(text.to_owned()))
     }
 }
 
@@ -46,13 +44,9 @@ impl FromStr for Tid {
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         if text.contains('-') {
             let time = parse_time(text);
-            return time
-                .map(Self::at)
-                .ok_or_else(|| ParseIdError::Time(text.to_owned()));
+            return time.map(Self::at).ok_or_else(|| ParseIdError::Time(text.to_owned()));
         }
-        parse_number(text)
-            .map(Self::new)
-            .ok_or_else(|| ParseIdError::Tid(text.to_owned()))
+        parse_number(text).map(Self::new).ok_or_else(|| ParseIdError::Tid(text.to_owned()))
     }
 }
 
@@ -114,10 +108,7 @@ fn parse_time(text: &str) -> Option<UtcTime> {
         None => (text, "00:00"),
     };
     let [year, month, day] = split_exactly(date, '-')?;
-    let time = time
-        .strip_suffix('Z')
-        .or_else(|| time.strip_suffix(" UTC"))
-        .unwrap_or(time);
+    let time = time.strip_suffix('Z').or_else(|| time.strip_suffix(" UTC")).unwrap_or(time);
     let (hour, rest) = time.split_once(':')?;
     let (minute, second) = rest.split_once(':').unwrap_or((rest, "00"));
     let (second, fraction) = match second.split_once('.') {
@@ -234,10 +225,7 @@ mod tests {
             "2026-01-05-06",
         ];
         for text in refused {
-            assert_eq!(
-                text.parse::<Tid>(),
-                Err(ParseIdError::Time(text.to_owned()))
-            );
+            assert_eq!(text.parse::<Tid>(), Err(ParseIdError::Time(text.to_owned())));
         }
         assert_eq!(
             "2026-02-29".parse::<Tid>().unwrap_err().to_string(),

@@ -23,9 +23,7 @@ impl Random {
     /// A generator for a seed; all seeds are equally good.
     pub fn from_seed(seed: u64) -> Self {
         let mut mix = seed;
-        Self {
-            state: std::array::from_fn(|_| split_mix(&mut mix)),
-        }
+        Self { state: std::array::from_fn(|_| split_mix(&mut mix)) }
     }
 
     /// A generator of its own for another part of the program: what that part draws does not
@@ -78,11 +76,7 @@ impl Random {
 
     /// One of the items; `None` if there is none.
     pub fn choose<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
-        if items.is_empty() {
-            None
-        } else {
-            Some(&items[self.index(items.len())])
-        }
+        if items.is_empty() { None } else { Some(&items[self.index(items.len())]) }
     }
 
     /// Fills a buffer with random bytes.
@@ -127,9 +121,7 @@ mod tests {
         assert_eq!(split_mix(&mut seed), 6_457_827_717_110_365_317);
         assert_eq!(split_mix(&mut seed), 3_203_168_211_198_807_973);
 
-        let mut random = Random {
-            state: [1, 2, 3, 4],
-        };
+        let mut random = Random { state: [1, 2, 3, 4] };
         let expected = [11_520, 0, 1_509_978_240, 1_215_971_899_390_074_240];
         assert_eq!(expected.map(|_| random.next_u64()), expected);
     }
@@ -138,10 +130,7 @@ mod tests {
     fn the_sequence_of_a_seed_never_changes() {
         let mut random = Random::from_seed(42);
         let first = [random.next_u64(), random.next_u64()];
-        assert_eq!(
-            first,
-            [1_546_998_764_402_558_742, 6_990_951_692_964_543_102]
-        );
+        assert_eq!(first, [1_546_998_764_402_558_742, 6_990_951_692_964_543_102]);
         assert_eq!(random.bytes(3), random_bytes_of_42());
     }
 
@@ -159,10 +148,7 @@ mod tests {
         for _ in 0..7_000 {
             counts[random.index(7)] += 1;
         }
-        assert!(
-            counts.iter().all(|count| (800..1_200).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
         assert_eq!(random.below(1), 0);
         for _ in 0..100 {
             assert!(random.below(u64::MAX) < u64::MAX);

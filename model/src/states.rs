@@ -175,10 +175,7 @@ impl ClusterState {
                 matches!(next, BackingUp | StoppingBackup | Recovering | Stopping)
             }
             BackingUp => {
-                matches!(
-                    next,
-                    StartingBackup | StoppingBackup | Recovering | Stopping
-                )
+                matches!(next, StartingBackup | StoppingBackup | Recovering | Stopping)
             }
             StoppingBackup => matches!(next, StartingBackup | Recovering | Stopping),
             Stopping => false,

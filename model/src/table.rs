@@ -86,16 +86,9 @@ impl PartitionTable {
     /// # Panics
     /// If `nid` is not of a storage node.
     pub fn of_one_storage(partitions: PartitionCount, nid: Nid) -> Self {
-        let row = vec![Cell {
-            nid,
-            state: CellState::UpToDate,
-        }];
+        let row = vec![Cell { nid, state: CellState::UpToDate }];
         let rows = partitions.iter().map(|_| row.clone()).collect();
-        let table = Self {
-            id: PartitionTableId::FIRST,
-            replicas: 0,
-            rows,
-        };
+        let table = Self { id: PartitionTableId::FIRST, replicas: 0, rows };
         table.invariants();
         table
     }
@@ -113,17 +106,11 @@ impl PartitionTable {
         changes: &[CellChange],
     ) -> Result<(), TableError> {
         if id != self.id.next() {
-            return Err(TableError::Id {
-                expected: self.id.next(),
-                found: id,
-            });
+            return Err(TableError::Id { expected: self.id.next(), found: id });
         }
         for &CellChange { partition, nid, .. } in changes {
             if partition.get() >= self.partitions().get() {
-                return Err(TableError::Partition {
-                    partition,
-                    count: self.partitions(),
-                });
+                return Err(TableError::Partition { partition, count: self.partitions() });
             }
             if nid.node_type() != Some(NodeType::Storage) {
                 return Err(TableError::NotAStorage { partition, nid });
@@ -150,9 +137,7 @@ impl PartitionTable {
 
     /// How many partitions there are.
     pub fn partitions(&self) -> PartitionCount {
-        let count = u32::try_from(self.rows.len())
-            .ok()
-            .and_then(PartitionCount::new);
+        let count = u32::try_from(self.rows.len()).ok().and_then(PartitionCount::new);
         count.expect("invariant: the number of rows is a number of partitions")
     }
 
@@ -168,65 +153,46 @@ impl PartitionTable {
 
     /// The cells of a partition, in order of node id; none for a partition that does not exist.
     pub fn cells(&self, partition: PartitionId) -> &[Cell] {
-        let row = usize::try_from(partition.get())
-            .ok()
-            .and_then(|index| self.rows.get(index));
+        let row = usize::try_from(partition.get()).ok().and_then(|index| self.rows.get(index));
         row.map_or(&[], Vec::as_slice)
     }
 
     /// The state of a node's cell of a partition, if it has one.
     pub fn cell_state(&self, partition: PartitionId, nid: Nid) -> Option<CellState> {
         let row = self.cells(partition);
-        row.binary_search_by_key(&nid, |cell| cell.nid)
-            .ok()
-            .map(|index| row[index].state)
+        row.binary_search_by_key(&nid, |cell| cell.nid).ok().map(|index| row[index].state)
     }
 
     /// The nodes that loads of a partition can be sent to.
     pub fn readable(&self, partition: PartitionId) -> impl Iterator<Item = Nid> {
         let cells = self.cells(partition).iter();
-        cells
-            .filter(|cell| cell.state.is_readable())
-            .map(|cell| cell.nid)
+        cells.filter(|cell| cell.state.is_readable()).map(|cell| cell.nid)
     }
 
     /// The nodes that stores into a partition must be sent to.
     pub fn writable(&self, partition: PartitionId) -> impl Iterator<Item = Nid> {
         let cells = self.cells(partition).iter();
-        cells
-            .filter(|cell| cell.state.is_writable())
-            .map(|cell| cell.nid)
+        cells.filter(|cell| cell.state.is_writable()).map(|cell| cell.nid)
     }
 
     /// Whether every partition can be read on some node that `is_running`.
     pub fn is_operational(&self, is_running: impl Fn(Nid) -> bool) -> bool {
-        self.partitions()
-            .iter()
-            .all(|partition| self.readable(partition).any(&is_running))
+        self.partitions().iter().all(|partition| self.readable(partition).any(&is_running))
     }
 
     /// Panics if an invariant does not hold.
     pub fn invariants(&self) {
         for (partition, row) in self.partitions().iter().zip(&self.rows) {
             assert_eq!(check_row(partition, row), Ok(()));
-            assert!(
-                row.is_sorted(),
-                "partition {partition}: cells are in order of node id"
-            );
+            assert!(row.is_sorted(), "partition {partition}: cells are in order of node id");
         }
     }
 
     fn set_cell(&mut self, change: &CellChange) {
         let index = usize::try_from(change.partition.get()).expect("checked against the rows");
         let row = &mut self.rows[index];
-        let cell = Cell {
-            nid: change.nid,
-            state: change.state,
-        };
-        match (
-            row.binary_search_by_key(&cell.nid, |cell| cell.nid),
-            cell.state,
-        ) {
+        let cell = Cell { nid: change.nid, state: change.state };
+        match (row.binary_search_by_key(&cell.nid, |cell| cell.nid), cell.state) {
             (Ok(place), CellState::Discarded) => {
                 row.remove(place);
             }

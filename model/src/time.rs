@@ -62,14 +62,7 @@ impl UtcTime {
             && hour < 24
             && minute < 60
             && nanosecond < NANOSECONDS_A_MINUTE;
-        let time = Self {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            nanosecond,
-        };
+        let time = Self { year, month, day, hour, minute, nanosecond };
         (in_bounds && time.day_exists()).then_some(time)
     }
 
@@ -78,14 +71,7 @@ impl UtcTime {
         let seconds = since_epoch.as_secs();
         let (year, month, day) = date_of_unix_day(seconds / SECONDS_A_DAY);
         let nanosecond = seconds % 60 * 1_000_000_000 + u64::from(since_epoch.subsec_nanos());
-        Self::new(
-            year,
-            month,
-            day,
-            seconds / 3600 % 24,
-            seconds / 60 % 60,
-            nanosecond,
-        )
+        Self::new(year, month, day, seconds / 3600 % 24, seconds / 60 % 60, nanosecond)
     }
 
     /// How long after 1970-01-01; `None` if before, or if the day does not exist.
@@ -156,11 +142,7 @@ impl fmt::Display for UtcTime {
             microsecond / 1_000_000,
             microsecond % 1_000_000
         )?;
-        if self.day_exists() {
-            Ok(())
-        } else {
-            f.write_str(" (no such day)")
-        }
+        if self.day_exists() { Ok(()) } else { f.write_str(" (no such day)") }
     }
 }
 

@@ -21,22 +21,11 @@ pub fn binary() -> &'static Path {
 fn build() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own path");
     // A test is built as TARGET/debug/deps/NAME.
-    let target = test
-        .ancestors()
-        .nth(3)
-        .expect("a test is deep in the target directory");
+    let target = test.ancestors().nth(3).expect("a test is deep in the target directory");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["build", "--release", "--bin", "neolith", "--target-dir"])
-        .arg(target);
-    let status = cargo
-        .current_dir(root)
-        .status()
-        .expect("cargo can be started");
-    assert!(
-        status.success(),
-        "`cargo build --release --bin neolith` ended with {status}"
-    );
+    cargo.args(["build", "--release", "--bin", "neolith", "--target-dir"]).arg(target);
+    let status = cargo.current_dir(root).status().expect("cargo can be started");
+    assert!(status.success(), "`cargo build --release --bin neolith` ended with {status}");
     target.join("release/neolith")
 }

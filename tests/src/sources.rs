@@ -1,9 +1,6 @@
 //! FileStorages of which it is known what ZODB says about them.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "test data is no file of an engine"
-)]
+#![expect(clippy::disallowed_methods, reason = "test data is no file of an engine")]
 
 use std::fs::{self, File};
 use std::io::Read;

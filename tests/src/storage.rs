@@ -1,9 +1,6 @@
 //! A FileStorage of any size, written by hand.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a FileStorage is no file of an engine"
-)]
+#![expect(clippy::disallowed_methods, reason = "a FileStorage is no file of an engine")]
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -37,11 +37,7 @@ fn run(arguments: &[&str]) -> Output {
 fn text(arguments: &[&str]) -> String {
     let output = run(arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}: {errors}",
-        output.status
-    );
+    assert!(output.status.success(), "{arguments:?}: {}: {errors}", output.status);
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -95,25 +91,14 @@ fn what_fill_writes_is_loaded_in_every_way() {
         "--partitions",
         "5",
     ]);
-    assert_eq!(
-        (filled["records"].as_u64(), filled["batches"].as_u64()),
-        (Some(5000), Some(100))
-    );
-    assert!(
-        (number(&filled, "/flushes_per_batch") - 1.0).abs() < 0.05,
-        "{filled}"
-    );
+    assert_eq!((filled["records"].as_u64(), filled["batches"].as_u64()), (Some(5000), Some(100)));
+    assert!((number(&filled, "/flushes_per_batch") - 1.0).abs() < 0.05, "{filled}");
     let written = number(&filled, "/bytes_written_per_byte");
     assert!((1.0..1.3).contains(&written), "{filled}");
     check_latency(&filled["batch_latency"]);
 
-    let ways: [&[&str]; 5] = [
-        &[],
-        &["--calls"],
-        &["--queue", "8"],
-        &["--threads", "3"],
-        &["--mapped"],
-    ];
+    let ways: [&[&str]; 5] =
+        [&[], &["--calls"], &["--queue", "8"], &["--threads", "3"], &["--mapped"]];
     for way in ways {
         for (kind, population) in [(&[][..], 1000), (&["--old"][..], 5000)] {
             let fixed = ["bench", "load", &db, "--seconds", "0.1", "--json"];
@@ -131,16 +116,7 @@ fn what_fill_writes_is_loaded_in_every_way() {
             check_latency(&loaded["latency"]);
         }
     }
-    let sampled = json(&[
-        "bench",
-        "load",
-        &db,
-        "--seconds",
-        "0.1",
-        "--json",
-        "--sample",
-        "10",
-    ]);
+    let sampled = json(&["bench", "load", &db, "--seconds", "0.1", "--json", "--sample", "10"]);
     assert_eq!(sampled["sample"].as_u64(), Some(10));
     assert!(text(&["bench", "load", &db, "--seconds", "0.1"]).contains("p99.9"));
 }
@@ -151,16 +127,7 @@ fn a_cold_load_proves_that_it_is_cold() {
     let db = path(&place, "db");
     text(&["bench", "fill", &db, "--records", "20000"]);
     for way in ["--mapped", "--calls"] {
-        let arguments = [
-            "bench",
-            "load",
-            &db,
-            "--cold",
-            "--seconds",
-            "1",
-            "--json",
-            way,
-        ];
+        let arguments = ["bench", "load", &db, "--cold", "--seconds", "1", "--json", way];
         let output = run(&arguments);
         if output.status.code() == Some(2) {
             let errors = String::from_utf8(output.stderr).unwrap();
@@ -171,16 +138,10 @@ fn a_cold_load_proves_that_it_is_cold() {
         let cold = &loaded["cold"];
         let pages = number(cold, "/cache/pages");
         assert!(pages * 4096.0 > number(&loaded, "/data_bytes"), "{loaded}");
-        assert!(
-            number(cold, "/cache/cached_pages_after") <= 16.0,
-            "{loaded}"
-        );
+        assert!(number(cold, "/cache/cached_pages_after") <= 16.0, "{loaded}");
         assert_eq!(loaded["missing"].as_u64(), Some(0));
         // Each at most once.
-        assert!(
-            number(&loaded, "/loads") <= number(&loaded, "/population"),
-            "{loaded}"
-        );
+        assert!(number(&loaded, "/loads") <= number(&loaded, "/population"), "{loaded}");
         check_latency(&cold["raw_reads"]["latency"]);
         if !cold["from_disk_share"].is_null() {
             assert!(number(cold, "/from_disk_share") > 0.0, "{loaded}");
@@ -199,10 +160,7 @@ fn a_seed_makes_the_same_database_however_it_is_written() {
         text(&["dump", "--sha256", &db])
     };
     let first = dump("a", &[]);
-    assert_eq!(
-        first,
-        dump("b", &["--disk-backend", "threads", "--partitions", "7"])
-    );
+    assert_eq!(first, dump("b", &["--disk-backend", "threads", "--partitions", "7"]));
     assert_eq!(first, dump("c", &["--pipelined"]));
     assert_ne!(first, dump("d", &["--seed", "2"]));
 }
@@ -216,39 +174,20 @@ fn open_tells_a_clean_close_from_none() {
     let found = |opened: &Value| opened["was_closed"].as_bool().unwrap();
     let opened = open(&["--no-close"]);
     assert!(!found(&opened) && opened["close_seconds"].is_null());
-    let (read, all) = (
-        number(&opened, "/bytes_read"),
-        number(&opened, "/database_bytes"),
-    );
+    let (read, all) = (number(&opened, "/bytes_read"), number(&opened, "/database_bytes"));
     assert!(read > all / 2.0, "the log was replayed: {opened}");
     assert!(!found(&open(&[])));
     let opened = open(&[]);
     assert!(found(&opened));
-    assert!(
-        number(&opened, "/bytes_read") < all / 2.0,
-        "the log was not replayed: {opened}"
-    );
+    assert!(number(&opened, "/bytes_read") < all / 2.0, "the log was not replayed: {opened}");
     let loaded = json(&["bench", "load", &db, "--old", "--seconds", "0.1", "--json"]);
     assert_eq!(loaded["population"].as_u64(), Some(5000));
 }
 
 /// Starts to fill a database without end, and waits until there is something in it.
 fn start_fill(db: &str) -> Child {
-    let arguments = [
-        "bench",
-        "fill",
-        db,
-        "--records",
-        "1000000000",
-        "--batch",
-        "100",
-        "--json",
-    ];
-    let child = neolith(&arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let arguments = ["bench", "fill", db, "--records", "1000000000", "--batch", "100", "--json"];
+    let child = neolith(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     while bytes_below(Path::new(db)) < 20 << 20 {
         assert!(start.elapsed() < PATIENCE, "nothing is written to {db}");
@@ -262,10 +201,7 @@ fn bytes_below(directory: &Path) -> u64 {
         return 0;
     };
     // A file may be gone before it is looked at.
-    entries
-        .filter_map(|entry| entry.ok()?.metadata().ok())
-        .map(|file| file.len())
-        .sum()
+    entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.len()).sum()
 }
 
 #[test]
@@ -279,10 +215,7 @@ fn what_was_filled_before_a_kill_is_there() {
     assert_eq!(opened["was_closed"].as_bool(), Some(false));
     let loaded = json(&["bench", "load", &db, "--old", "--seconds", "0.1", "--json"]);
     let revisions = number(&loaded, "/population");
-    assert!(
-        revisions > 0.0 && revisions % 100.0 == 0.0,
-        "whole batches: {loaded}"
-    );
+    assert!(revisions > 0.0 && revisions % 100.0 == 0.0, "whole batches: {loaded}");
     assert_eq!(loaded["missing"].as_u64(), Some(0));
 }
 
@@ -294,10 +227,7 @@ fn an_interrupted_fill_closes_and_says_what_it_did() {
     assert!(interrupt(&child).success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
-    assert_eq!(
-        String::from_utf8_lossy(&output.stderr),
-        "neolith: interrupted\n"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "neolith: interrupted\n");
     let filled: Value = serde_json::from_slice(&output.stdout).unwrap();
     let opened = json(&["bench", "open", &db, "--json"]);
     assert_eq!(opened["was_closed"].as_bool(), Some(true));
@@ -307,10 +237,7 @@ fn an_interrupted_fill_closes_and_says_what_it_did() {
 
 /// Does what ctrl-C does.
 fn interrupt(child: &Child) -> ExitStatus {
-    Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap()
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap()
 }
 
 #[test]
@@ -323,10 +250,7 @@ fn what_cannot_be_done_is_refused_in_one_line() {
     for kind in ["load", "open"] {
         assert!(refusal(&["bench", kind, &none], 2).contains(&none));
     }
-    let more = refusal(
-        &["bench", "fill", &none, "--records", "2", "--oids", "3"],
-        2,
-    );
+    let more = refusal(&["bench", "fill", &none, "--records", "2", "--oids", "3"], 2);
     assert!(more.contains("every object needs a record"), "{more}");
     assert!(!Path::new(&none).exists());
     let file = PathBuf::from(path(&place, "file"));
@@ -337,16 +261,12 @@ fn what_cannot_be_done_is_refused_in_one_line() {
 #[test]
 fn the_demo_leaves_nothing_behind() {
     let place = place();
-    let output = neolith(&["demo"])
-        .env("TMPDIR", place.path())
-        .output()
-        .unwrap();
+    let output = neolith(&["demo"]).env("TMPDIR", place.path()).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);
     let shown = String::from_utf8(output.stdout).unwrap();
-    for command in [
-        "import", "dump", "stat", "tail", "history", "load", "bench", "export", "fsck",
-    ] {
+    for command in ["import", "dump", "stat", "tail", "history", "load", "bench", "export", "fsck"]
+    {
         assert!(shown.contains(&format!("$ neolith {command} ")), "{shown}");
     }
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);

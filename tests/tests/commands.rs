@@ -38,8 +38,7 @@ impl Imported {
     fn new(source: &Source, partitions: &str) -> Self {
         let place = TempDir::new().expect("there is a place for temporary files");
         let directory = place.path().join("database");
-        let ended =
-            neolith(&[&"import", &"--partitions", &partitions, &source.path, &directory]);
+        let ended = neolith(&[&"import", &"--partitions", &partitions, &source.path, &directory]);
         assert_eq!(ended.code, Some(0), "{}: {}", source.name, ended.errors);
         let is_torn = source.truth["opened_size"].is_u64()
             && source.truth["opened_size"] != source.truth["file_size"];
@@ -74,8 +73,10 @@ fn check_samples(directory: &Path, source: &Source, what: &str) {
     let samples = source.truth["loadBefore"].as_array().expect("a list");
     assert!(samples.len() >= 100, "{what}");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let questions: String =
-        samples.iter().map(|sample| format!("{} {}\n", text(&sample[0]), text(&sample[1]))).collect();
+    let questions: String = samples
+        .iter()
+        .map(|sample| format!("{} {}\n", text(&sample[0]), text(&sample[1])))
+        .collect();
     let ended = neolith_with_input(&[&"load", &directory, &"--batch"], questions.as_bytes());
     assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""), "{what}");
     let answers = ended.json_lines();
@@ -118,7 +119,8 @@ fn check_counts(directory: &Path, source: &Source, what: &str) {
     assert_eq!(found["partition_table_id"], 1);
     assert_eq!(found["in_doubt"], json!([]));
     let files = fs::read_dir(directory).expect("the directory is there");
-    let sizes = files.map(|entry| entry.expect("it is there").metadata().expect("it is there").len());
+    let sizes =
+        files.map(|entry| entry.expect("it is there").metadata().expect("it is there").len());
     let kinds = ["log", "runs", "manifest", "other"].map(|kind| &found["files"][kind]["bytes"]);
     let sum: u64 = kinds.iter().map(|bytes| bytes.as_u64().expect("a number")).sum();
     assert_eq!(sum, sizes.sum::<u64>(), "{what}: {found}");
@@ -166,7 +168,8 @@ fn one_revision_is_found_in_each_way_to_ask() {
     };
     let samples = sample.truth["loadBefore"].as_array().expect("a list");
     let with_next = samples.iter().find(|sample| sample[2][3].is_string());
-    let [oid, before, found] = with_next.expect("there is one").as_array().expect("a list").as_slice()
+    let [oid, before, found] =
+        with_next.expect("there is one").as_array().expect("a list").as_slice()
     else {
         panic!("a sample has three parts")
     };

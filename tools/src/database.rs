@@ -27,10 +27,7 @@ impl DatabaseArgs {
     /// Opens the database to be read. Nothing in the directory is changed.
     pub(crate) fn open(&self) -> Result<Database, Failure> {
         // Nothing is written: io_uring need not be asked for.
-        let disk = DiskArgs {
-            disk_backend: BackendArg::Threads,
-            disk_delay_us: 0,
-        };
+        let disk = DiskArgs { disk_backend: BackendArg::Threads, disk_delay_us: 0 };
         let engine = disk.open(&self.directory, OpenMode::ReadOnly)?;
         Database::new(engine, &self.directory)
     }

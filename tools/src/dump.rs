@@ -77,11 +77,7 @@ pub struct Canonical<W> {
 impl<W: Write> Canonical<W> {
     /// Writes to `target`.
     pub fn new(target: W, data_tids: DataTids) -> Self {
-        Self {
-            target,
-            data_tids,
-            tid: Tid::ZERO,
-        }
+        Self { target, data_tids, tid: Tid::ZERO }
     }
 
     /// What was written to.
@@ -301,16 +297,10 @@ pub fn replay<T: Events>(
     target: &mut T,
 ) -> Result<(), ReplayError<T::Error>> {
     while let Some(transaction) = reader.next_transaction().map_err(ReplayError::Source)? {
-        target
-            .transaction(&transaction.metadata())
-            .map_err(ReplayError::Target)?;
+        target.transaction(&transaction.metadata()).map_err(ReplayError::Target)?;
         while let Some(record) = reader.next_record().map_err(ReplayError::Source)? {
             let (oid, data_tid) = (record.oid, record.data_tid);
-            let revision = Revision {
-                oid,
-                data: record.data.as_deref(),
-                data_tid,
-            };
+            let revision = Revision { oid, data: record.data.as_deref(), data_tid };
             target.record(&revision).map_err(ReplayError::Target)?;
         }
         target.end().map_err(ReplayError::Target)?;

@@ -28,8 +28,7 @@ impl Output {
 
     /// Prints a line with a value in JSON.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        serde_json::to_writer(&mut self.0, value)
-            .map_err(|error| Failure::output(error.into()))?;
+        serde_json::to_writer(&mut self.0, value).map_err(|error| Failure::output(error.into()))?;
         self.line("")
     }
 

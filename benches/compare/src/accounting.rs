@@ -40,9 +40,7 @@ pub(crate) struct DeviceCounters {
 impl Device {
     /// The device that holds `directory`: the whole disk, as partitions count no flushes.
     pub(crate) fn of(directory: &Path) -> Result<Self> {
-        let device = fs::metadata(directory)
-            .map_err(Error::file(directory))?
-            .dev();
+        let device = fs::metadata(directory).map_err(Error::file(directory))?.dev();
         let (major, minor) = (libc::major(device), libc::minor(device));
         let link = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
         let Ok(device) = fs::canonicalize(link) else {
@@ -50,9 +48,7 @@ impl Device {
         };
         let is_partition = device.join("partition").exists();
         let disk = device.parent().filter(|_| is_partition).unwrap_or(&device);
-        Ok(Self {
-            stat: Some(disk.join("stat")),
-        })
+        Ok(Self { stat: Some(disk.join("stat")) })
     }
 
     /// The counters now; none without a device, or from a kernel (before 5.5) without flushes.
@@ -62,12 +58,9 @@ impl Device {
         };
         let text = fs::read_to_string(path).map_err(Error::file(path))?;
         let field = |index| text.split_whitespace().nth(index)?.parse::<u64>().ok();
-        Ok(field(STAT_FLUSHES)
-            .zip(field(STAT_WRITE_SECTORS))
-            .map(|(flushes, sectors)| DeviceCounters {
-                flushes,
-                written_bytes: sectors * SECTOR_BYTES,
-            }))
+        Ok(field(STAT_FLUSHES).zip(field(STAT_WRITE_SECTORS)).map(|(flushes, sectors)| {
+            DeviceCounters { flushes, written_bytes: sectors * SECTOR_BYTES }
+        }))
     }
 }
 
@@ -110,8 +103,5 @@ fn number_after(path: &Path, field: &'static str) -> Result<u64> {
         .find_map(|line| line.strip_prefix(field))
         .and_then(|rest| rest.split_whitespace().next())
         .and_then(|number| number.parse().ok())
-        .ok_or(Error::Unreadable {
-            path: path.to_owned(),
-            field,
-        })
+        .ok_or(Error::Unreadable { path: path.to_owned(), field })
 }

@@ -64,10 +64,7 @@ pub(crate) enum Error {
 impl Error {
     /// For `map_err` of what the operating system says about `path`.
     pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File {
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::File { path: path.to_owned(), source }
     }
 }
 
@@ -84,25 +81,15 @@ impl fmt::Display for Error {
                 write!(f, "--records {records} has no whole batch of {batch}")
             }
             Self::TooFewOids { oids, batch } => {
-                write!(
-                    f,
-                    "--oids {oids}: a batch of {batch} wants as many distinct ones"
-                )
+                write!(f, "--oids {oids}: a batch of {batch} wants as many distinct ones")
             }
             Self::Unreadable { path, field } => {
                 write!(f, "{}: expected a number as {field}", path.display())
             }
             Self::Child { engine, status } => write!(f, "{engine}: {status}"),
             Self::Measure { engine, source } => write!(f, "{engine}: no measure: {source}"),
-            Self::Differs {
-                engine,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "{engine}: wrong answers: expected {expected:?}, found {found:?}"
-                )
+            Self::Differs { engine, expected, found } => {
+                write!(f, "{engine}: wrong answers: expected {expected:?}, found {found:?}")
             }
             Self::Fjall(source) => write!(f, "fjall: {source}"),
             Self::Neolith(source) => write!(f, "neolith: {source}"),

@@ -26,10 +26,7 @@ use crate::workload::{Answers, Parameters, Workload};
 
 /// Inserts synced batches of records into several engines, looks revisions up, prints the costs
 #[derive(Parser)]
-#[command(
-    version,
-    after_help = "Exit status: 0 when all answers were right, 1 otherwise."
-)]
+#[command(version, after_help = "Exit status: 0 when all answers were right, 1 otherwise.")]
 struct Arguments {
     /// Directory to work in: on the disk to be measured, missing or empty; emptied afterwards
     #[arg(long, value_name = "DIR")]
@@ -87,20 +84,13 @@ fn compare(arguments: &Arguments) -> Result<Report> {
     for run in 1..=arguments.runs.get() {
         for (engine, runs) in engines.iter().zip(&mut runs) {
             eprintln!("run {run} of {}: {}", arguments.runs, engine.name());
-            runs.push(measure_apart(
-                *engine,
-                &arguments.dir,
-                &arguments.parameters,
-                expected,
-            )?);
+            runs.push(measure_apart(*engine, &arguments.dir, &arguments.parameters, expected)?);
         }
     }
     let engines = engines.iter().zip(runs);
     Ok(Report {
         parameters: arguments.parameters.clone(),
-        engines: engines
-            .map(|(engine, runs)| EngineReport::new(*engine, runs))
-            .collect(),
+        engines: engines.map(|(engine, runs)| EngineReport::new(*engine, runs)).collect(),
     })
 }
 
@@ -109,9 +99,7 @@ fn take_directory(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::file(path))?;
     match fs::read_dir(path).map_err(Error::file(path))?.next() {
         None => Ok(()),
-        Some(_) => Err(Error::NotEmpty {
-            path: path.to_owned(),
-        }),
+        Some(_) => Err(Error::NotEmpty { path: path.to_owned() }),
     }
 }
 
@@ -136,23 +124,13 @@ fn measure_apart(
         .map_err(Error::file(&executable))?;
     remove(&own_directory, directory).map_err(Error::file(&own_directory))?;
     if !output.status.success() {
-        return Err(Error::Child {
-            engine: engine.name(),
-            status: output.status,
-        });
+        return Err(Error::Child { engine: engine.name(), status: output.status });
     }
-    let measure: Measure =
-        serde_json::from_slice(&output.stdout).map_err(|source| Error::Measure {
-            engine: engine.name(),
-            source,
-        })?;
+    let measure: Measure = serde_json::from_slice(&output.stdout)
+        .map_err(|source| Error::Measure { engine: engine.name(), source })?;
     if measure.answers != expected {
         let found = measure.answers;
-        return Err(Error::Differs {
-            engine: engine.name(),
-            expected,
-            found,
-        });
+        return Err(Error::Differs { engine: engine.name(), expected, found });
     }
     Ok(measure)
 }

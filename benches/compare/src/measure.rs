@@ -72,10 +72,7 @@ pub(crate) fn measure<S: Store>(directory: &Path, parameters: &Parameters) -> Re
     Ok(Measure {
         durability: S::DURABILITY.to_owned(),
         raw_bytes,
-        inserts_per_s: per_s(
-            batch_times.len() as u64 * parameters.batch,
-            batch_times.iter().sum(),
-        ),
+        inserts_per_s: per_s(batch_times.len() as u64 * parameters.batch, batch_times.iter().sum()),
         batch_p50_us: micros(quantile(&batch_times, 0.50)),
         batch_p99_us: micros(quantile(&batch_times, 0.99)),
         batch_max_us: micros(quantile(&batch_times, 1.0)),

@@ -42,11 +42,7 @@ pub(crate) struct Columns {
 impl EngineReport {
     /// Takes the medians of `runs`, of which there is at least one.
     pub(crate) fn new(engine: Engine, runs: Vec<Measure>) -> Self {
-        Self {
-            engine,
-            median: Columns::of(&runs),
-            runs,
-        }
+        Self { engine, median: Columns::of(&runs), runs }
     }
 }
 
@@ -54,10 +50,7 @@ impl Columns {
     fn of(runs: &[Measure]) -> Self {
         let median = |column: fn(&Measure) -> f64| median(runs.iter().map(column).collect());
         let median_known = |column: fn(&Measure) -> Option<f64>| {
-            runs.iter()
-                .map(column)
-                .collect::<Option<Vec<_>>>()
-                .map(self::median)
+            runs.iter().map(column).collect::<Option<Vec<_>>>().map(self::median)
         };
         Self {
             inserts_per_s: median(|run| run.inserts_per_s),

@@ -61,16 +61,10 @@ impl Parameters {
     /// Refuses what cannot be run.
     pub(crate) fn check(&self) -> Result<()> {
         if self.batch == 0 || self.records < self.batch {
-            return Err(Error::NoWholeBatch {
-                records: self.records,
-                batch: self.batch,
-            });
+            return Err(Error::NoWholeBatch { records: self.records, batch: self.batch });
         }
         if self.oids() < self.batch {
-            return Err(Error::TooFewOids {
-                oids: self.oids(),
-                batch: self.batch,
-            });
+            return Err(Error::TooFewOids { oids: self.oids(), batch: self.batch });
         }
         Ok(())
     }
@@ -181,10 +175,7 @@ impl Workload {
             let index = usize::try_from(random.below(FRAGMENTS.len() as u64));
             pool.extend_from_slice(FRAGMENTS[index.expect("the index of an array")]);
         }
-        Self {
-            parameters: parameters.clone(),
-            pool,
-        }
+        Self { parameters: parameters.clone(), pool }
     }
 
     /// The batches, in order of tid.
@@ -211,10 +202,7 @@ impl Workload {
                 1 => first.get(),
                 _ => first.get() + random.below(tid_end - first.get()),
             };
-            Lookup {
-                oid,
-                tid: Tid::new(tid),
-            }
+            Lookup { oid, tid: Tid::new(tid) }
         };
         (0..self.parameters.lookups()).map(|_| lookup()).collect()
     }
@@ -229,10 +217,7 @@ impl Workload {
     pub(crate) fn answers(&self) -> Answers {
         let mut revisions = std::collections::HashMap::<Oid, Vec<(Tid, &[u8])>>::new();
         for record in self.batches().flatten() {
-            revisions
-                .entry(record.oid)
-                .or_default()
-                .push((record.tid, record.value));
+            revisions.entry(record.oid).or_default().push((record.tid, record.value));
         }
         let mut answers = Answers::default();
         for lookup in self.lookups() {
@@ -278,11 +263,7 @@ impl<'a> Iterator for Batches<'a> {
         }
         let tid = Tid::new(TID_FIRST + self.index * TID_STEP);
         let records = (0..parameters.batch)
-            .map(|_| Record {
-                oid: self.draw_oid(),
-                tid,
-                value: self.draw_value(),
-            })
+            .map(|_| Record { oid: self.draw_oid(), tid, value: self.draw_value() })
             .collect();
         self.index += 1;
         Some(records)

@@ -35,18 +35,44 @@ pub struct Completion {
 /// What is told when a group of the log is written.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    Vote { token: u64, ttid: Ttid, vote: Location },
+    Vote {
+        token: u64,
+        ttid: Ttid,
+        vote: Location,
+    },
     /// Without a token where it is answered from memory.
-    Lock { token: Option<u64>, ttid: Ttid, tid: Tid },
-    Unlock { ttid: Ttid, tid: Tid, seq: u64 },
-    Abort { ttid: Ttid },
-    Commit { ttid: Ttid, seq: u64 },
+    Lock {
+        token: Option<u64>,
+        ttid: Ttid,
+        tid: Tid,
+    },
+    Unlock {
+        ttid: Ttid,
+        tid: Tid,
+        seq: u64,
+    },
+    Abort {
+        ttid: Ttid,
+    },
+    Commit {
+        ttid: Ttid,
+        seq: u64,
+    },
     /// Replicated records, an intent or deletions.
-    Seq { seq: u64 },
-    Metadata { token: u64, edits: Vec<MetadataEdit> },
+    Seq {
+        seq: u64,
+    },
+    Metadata {
+        token: u64,
+        edits: Vec<MetadataEdit>,
+    },
     /// All before a table's end is durable.
-    Boundary { number: u64 },
-    Sync { token: u64 },
+    Boundary {
+        number: u64,
+    },
+    Sync {
+        token: u64,
+    },
 }
 
 /// Counters since the engine was opened.

@@ -87,11 +87,7 @@ impl Engine {
 }
 
 /// Puts tombstones into a table.
-pub(crate) fn insert_deleted(
-    table: &crate::memtable::Memtable,
-    deleted: &[Deleted],
-    seq: u64,
-) {
+pub(crate) fn insert_deleted(table: &crate::memtable::Memtable, deleted: &[Deleted], seq: u64) {
     for one in deleted {
         match *one {
             Deleted::Revision { partition, oid, tid } => {

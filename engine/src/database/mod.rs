@@ -16,14 +16,14 @@ mod transactions;
 mod work;
 mod worker;
 
+pub(crate) use close::CLOSED;
 pub use engine::{Completion, Engine, Figures};
 pub use hide::Delete;
+pub(crate) use hide::insert_deleted;
 pub use job::{Job, JobState};
 pub use options::{OpenMode, Options};
 pub use pending::{ObjectData, TransactionState};
-pub(crate) use close::CLOSED;
-pub(crate) use hide::insert_deleted;
 pub(crate) use pending::{Pending, State};
-pub(crate) use transactions::{RESERVE_PER_VOTE, transaction_item};
 pub use replicate::{AddedObject, AddedTransaction};
+pub(crate) use transactions::{RESERVE_PER_VOTE, transaction_item};
 pub use worker::Worker;

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use model::{Oid, PartitionId, Tid, Ttid};
 
-use crate::format::{Compression, Extent, InDoubt, Intent, Location, ObjectHead, ObjectId, Position};
-use crate::memtable::ObjectEntry;
 use crate::format::ItemFlags;
+use crate::format::{
+    Compression, Extent, InDoubt, Intent, Location, ObjectHead, ObjectId, Position,
+};
+use crate::memtable::ObjectEntry;
 
 /// An object to be stored.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -49,11 +51,21 @@ pub enum TransactionState {
 pub(crate) enum State {
     Open,
     /// The vote is being written.
-    Voting { vote: Location },
-    Voted { vote: Location },
-    Locked { vote: Location, tid: Tid },
+    Voting {
+        vote: Location,
+    },
+    Voted {
+        vote: Location,
+    },
+    Locked {
+        vote: Location,
+        tid: Tid,
+    },
     /// Applied; kept until the record of it is written.
-    Unlocked { tid: Tid, seq: u64 },
+    Unlocked {
+        tid: Tid,
+        seq: u64,
+    },
     /// Committed in one step, or aborted; kept until the record of it is written.
     Ending,
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::engine::{Completion, Engine, Op};
 use super::pending::State;
+use super::transactions::RESERVE_PER_VOTE;
 use crate::disk::{Sync, Wait};
 use crate::error::{Error, Result};
-use super::transactions::RESERVE_PER_VOTE;
 use crate::format::{Change, HEADER_LENGTH, MetadataEdit, Record};
 use crate::log::{Class, LogEvent, prepare_segment};
 
@@ -114,7 +114,8 @@ impl Engine {
             }
             self.log()?.leave_full();
         }
-        if self.background_failed && self.version.active.items() > 4 * self.options.table_items_max {
+        if self.background_failed && self.version.active.items() > 4 * self.options.table_items_max
+        {
             self.background_may_go_on()?;
             if self.background_failed {
                 return Err(Error::Full { file: self.disk.path("") });
@@ -315,9 +316,10 @@ impl Engine {
         let end = log.end();
         for pending in self.transactions.values_mut() {
             if pending.state == State::Open {
-                let lost = pending.extents.last().is_some_and(|extent| {
-                    (extent.segment, extent.end) > (end.segment, end.offset)
-                });
+                let lost = pending
+                    .extents
+                    .last()
+                    .is_some_and(|extent| (extent.segment, extent.end) > (end.segment, end.offset));
                 pending.broken |= lost;
             }
         }
@@ -325,10 +327,8 @@ impl Engine {
 
     /// What must go forward is written again, into the reserve; the rest is refused.
     fn op_failed(&mut self, op: Op, file: &str) -> Result<()> {
-        let refuse = |token| Completion {
-            token,
-            result: Err(Error::Full { file: file.to_owned() }),
-        };
+        let refuse =
+            |token| Completion { token, result: Err(Error::Full { file: file.to_owned() }) };
         match &op {
             Op::Lock { .. } | Op::Unlock { .. } => return self.append_or_stall(op),
             Op::Abort { ttid } => {

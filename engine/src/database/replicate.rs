@@ -6,9 +6,7 @@ use model::{Oid, PartitionId, Tid};
 
 use super::engine::{Engine, Op};
 use super::pending::ObjectData;
-use super::transactions::{
-    OBJECT_LENGTH_MAX, check_length, check_transaction, transaction_item,
-};
+use super::transactions::{OBJECT_LENGTH_MAX, check_length, check_transaction, transaction_item};
 use crate::disk::Sync;
 use crate::error::Result;
 use crate::format::{ItemFlags, ObjectId, Record, Transaction};

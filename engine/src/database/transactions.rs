@@ -7,9 +7,7 @@ use super::engine::{Completion, Engine, Op};
 use super::pending::{ObjectData, Pending, State};
 use crate::disk::Sync;
 use crate::error::{Error, Result};
-use crate::format::{
-    BODY_LENGTH_MAX, Item, Key, Location, ObjectId, Record, Transaction, Vote,
-};
+use crate::format::{BODY_LENGTH_MAX, Item, Key, Location, ObjectId, Record, Transaction, Vote};
 use crate::log::Class;
 
 /// Greatest length of an object's data, in bytes.
@@ -120,8 +118,7 @@ impl Engine {
     /// Commits a locked transaction: it becomes visible as soon as everything submitted before
     /// it is. Not synced: after a crash it is locked again.
     pub fn unlock(&mut self, ttid: Ttid) -> Result<()> {
-        let Some(Pending { state: State::Locked { vote, tid }, .. }) =
-            self.transactions.get(&ttid)
+        let Some(Pending { state: State::Locked { vote, tid }, .. }) = self.transactions.get(&ttid)
         else {
             return Err(Error::WrongState { ttid, expected: "locked" });
         };
@@ -136,9 +133,9 @@ impl Engine {
             pending.state = State::Unlocked { tid, seq };
             pending.left_out = pending.take_dropped(&self.version.intents);
             let objects = std::mem::take(&mut pending.objects);
-            let item = pending.has_metadata.then(|| {
-                transaction_item(pending.partition, tid, seq, ttid, vote)
-            });
+            let item = pending
+                .has_metadata
+                .then(|| transaction_item(pending.partition, tid, seq, ttid, vote));
             self.apply(seq, tid, objects, item);
         }
         self.advance();
@@ -193,8 +190,7 @@ impl Engine {
         }
         self.pump()?;
         // While the disk works, the items go into the table: nobody sees them yet.
-        let item =
-            has_metadata.then(|| transaction_item(partition, tid, seq, ttid, vote));
+        let item = has_metadata.then(|| transaction_item(partition, tid, seq, ttid, vote));
         self.apply(seq, tid, objects, item);
         Ok(())
     }
@@ -229,9 +225,7 @@ impl Engine {
         };
         let record = Record::Vote(vote);
         let location = self.log()?.append_vote(&record, op)?;
-        let Some(pending) = self.transactions.get_mut(&ttid) else {
-            unreachable!("just found")
-        };
+        let Some(pending) = self.transactions.get_mut(&ttid) else { unreachable!("just found") };
         pending.bytes += u64::from(location.length);
         Ok(location)
     }

@@ -347,8 +347,7 @@ impl Engine {
     /// Forgets intents that nothing is left to be hidden by: no run, table or open transaction is
     /// as old.
     fn retire_intents(&mut self) {
-        let oldest_run =
-            self.version.runs.iter().flatten().map(|run| run.summary.seq_min).min();
+        let oldest_run = self.version.runs.iter().flatten().map(|run| run.summary.seq_min).min();
         let oldest_run = oldest_run.unwrap_or(u64::MAX);
         let oldest_table = self.tables_seq_min();
         let idle = self.transactions.is_empty() && self.applying.is_empty();

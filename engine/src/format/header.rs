@@ -48,8 +48,7 @@ impl FileHeader {
     /// Reads the header of a file that should be of `kind`. A file too short to hold one, or with
     /// none, is `Damaged` at offset 0.
     pub(crate) fn decode(bytes: &[u8], kind: FileKind, file: &str) -> Result<Self> {
-        let damaged =
-            |offset, expected| Error::Damaged { file: file.to_owned(), offset, expected };
+        let damaged = |offset, expected| Error::Damaged { file: file.to_owned(), offset, expected };
         let Some(bytes) = bytes.first_chunk::<HEADER_LENGTH>() else {
             return Err(damaged(0, "a file header of 64 bytes"));
         };

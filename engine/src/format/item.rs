@@ -159,8 +159,7 @@ impl Item {
         let a = if flags & SAME_A == 0 { narrow(take.varint()?)? } else { before.a };
         let b = if flags & SAME_B == 0 { take.difference(before.b)? } else { before.b };
         let c = take.difference(before.c)?;
-        let seq =
-            if flags & SAME_SEQ == 0 { take.difference(before.seq)? } else { before.seq };
+        let seq = if flags & SAME_SEQ == 0 { take.difference(before.seq)? } else { before.seq };
         let location = if flags & LOCATION != 0 {
             let before = base.location.unwrap_or_default();
             Some(Location {

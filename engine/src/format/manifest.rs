@@ -172,15 +172,9 @@ fn put_run(out: &mut Vec<u8>, run: &RunSummary) {
     out.put_u32(run.number);
     out.put_u8(run.order as u8);
     out.put_u8(run.level);
-    for number in [
-        run.items,
-        run.tombstones,
-        run.length,
-        run.tid_min,
-        run.tid_max,
-        run.seq_min,
-        run.seq_max,
-    ] {
+    for number in
+        [run.items, run.tombstones, run.length, run.tid_min, run.tid_max, run.seq_min, run.seq_max]
+    {
         out.put_u64(number);
     }
 }
@@ -268,8 +262,7 @@ fn take_checkpoint(take: &mut Take<'_>) -> Decoded<Checkpoint> {
     checkpoint.metadata = MetadataEdit::take_list(take)?;
     for _ in 0..take.count(33)? {
         let ttid = Ttid::new(take.u64()?);
-        let vote =
-            Location { file: take.u32()?, length: take.u32()?, offset: take.u64()? };
+        let vote = Location { file: take.u32()?, length: take.u32()?, offset: take.u64()? };
         let locked = take.u8()? != 0;
         let tid = Tid::new(take.u64()?);
         checkpoint.in_doubt.push(InDoubt { ttid, vote, tid: locked.then_some(tid) });

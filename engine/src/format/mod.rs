@@ -21,9 +21,9 @@ pub(crate) use manifest::{
     decode_edit, encode_edit,
 };
 pub use metadata::{Metadata, MetadataEdit, MetadataKey};
-pub(crate) use record::{
-    Deleted, Extent, ObjectHead, ObjectId, RECORD_HEADER_LENGTH, RawRecord, Record,
-    RecordEncoder, Vote,
-};
 pub use record::{BODY_LENGTH_MAX, Compression};
+pub(crate) use record::{
+    Deleted, Extent, ObjectHead, ObjectId, RECORD_HEADER_LENGTH, RawRecord, Record, RecordEncoder,
+    Vote,
+};
 pub use transaction::{PackOrder, Superseded, Transaction};

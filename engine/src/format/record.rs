@@ -171,15 +171,10 @@ impl<'a> RawRecord<'a> {
             1 => Record::Object(self.object(&mut head)?),
             2 => Record::Vote(self.vote(&mut head)?),
             3 => Record::Lock { ttid: ttid(&mut head)?, tid: tid(&mut head)? },
-            4 => Record::Unlock {
-                ttid: ttid(&mut head)?,
-                tid: tid(&mut head)?,
-                seq: head.u64()?,
-            },
+            4 => Record::Unlock { ttid: ttid(&mut head)?, tid: tid(&mut head)?, seq: head.u64()? },
             5 => Record::Abort { ttid: ttid(&mut head)? },
             6 => {
-                let (partition, tid, seq) =
-                    (partition(&mut head)?, tid(&mut head)?, head.u64()?);
+                let (partition, tid, seq) = (partition(&mut head)?, tid(&mut head)?, head.u64()?);
                 let mut body = Take::new(self.body);
                 let transaction = Transaction::decode(&mut body)?;
                 body.end()?;
@@ -234,11 +229,7 @@ impl<'a> RawRecord<'a> {
         let count = body.count(20)?;
         let mut extents = Vec::with_capacity(count);
         for _ in 0..count {
-            extents.push(Extent {
-                segment: body.u32()?,
-                start: body.u64()?,
-                end: body.u64()?,
-            });
+            extents.push(Extent { segment: body.u32()?, start: body.u64()?, end: body.u64()? });
         }
         let objects = body.u64()?;
         let count = body.count(12)?;
@@ -259,11 +250,7 @@ impl<'a> RawRecord<'a> {
             deleted.push(if flags & FLAG_TRANSACTION != 0 {
                 Deleted::Transaction { partition, tid: tid(&mut body)? }
             } else {
-                Deleted::Revision {
-                    partition,
-                    oid: Oid::new(body.u64()?),
-                    tid: tid(&mut body)?,
-                }
+                Deleted::Revision { partition, oid: Oid::new(body.u64()?), tid: tid(&mut body)? }
             });
         }
         Ok(deleted)
@@ -443,4 +430,3 @@ fn encode_deleted(deleted: &[Deleted], body: &mut Vec<u8>) {
         }
     }
 }
-

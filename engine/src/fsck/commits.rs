@@ -77,8 +77,7 @@ impl Stored {
     }
 
     fn item(&self, tid: Tid, seq: u64) -> Item {
-        let location =
-            Location { file: self.segment, length: self.length, offset: self.offset };
+        let location = Location { file: self.segment, length: self.length, offset: self.offset };
         let entry = ObjectEntry {
             partition: self.partition,
             oid: self.oid,

@@ -1,7 +1,6 @@
 //! What a directory holds by its manifest, and whether it could be opened.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 
 use super::report::Findings;
@@ -161,9 +160,4 @@ pub(super) fn run_number(name: &str) -> Option<u32> {
 /// Path of a segment's file.
 pub(super) fn segment_path(disk: &dyn Disk, number: u32) -> String {
     disk.path(&segment_name(number))
-}
-
-/// An error of reading.
-pub(super) fn read_error(path: &str, source: io::Error) -> Error {
-    Error::io("read", path.to_owned(), source)
 }

@@ -3,10 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3Default;
-
 use super::Check;
-use super::directory::{Database, Directory, read_error, run_number};
+use super::directory::{Database, Directory, run_number};
+use super::hash::hash_file;
 use super::indexes::check_runs;
 use super::report::{Findings, Totals};
 use super::segments::{Visitor, walk};
@@ -19,9 +18,6 @@ use crate::format::{
 };
 use crate::log::{SegmentBytes, open_segment, segment_number};
 use crate::run::{FOOTER_LENGTH, Footer, read_exact};
-
-/// Bytes of a run read at once.
-const PIECE_LENGTH: usize = 1 << 20;
 
 impl Check<'_, '_> {
     /// Everything of a database whose manifest can be read.
@@ -116,20 +112,13 @@ fn database_of(disk: &dyn Disk, name: &str, kind: FileKind) -> Result<DatabaseId
 
 fn header_of(disk: &dyn Disk, name: &str, kind: FileKind) -> Result<FileHeader> {
     let path = disk.path(name);
-    let file = disk
-        .open(name, Access::Read)
-        .map_err(|e| Error::io("open", path.clone(), e))?;
+    let file = disk.open(name, Access::Read).map_err(|e| Error::io("open", path.clone(), e))?;
     let header = read_exact(&*file, &path, 0, HEADER_LENGTH)?;
     FileHeader::decode(&header, kind, &path)
 }
 
 /// The hash of a run covers every byte of it.
-fn run_alone(
-    disk: &dyn Disk,
-    name: &str,
-    number: u32,
-    watch: &mut Watch<'_>,
-) -> Going<Result<()>> {
+fn run_alone(disk: &dyn Disk, name: &str, number: u32, watch: &mut Watch<'_>) -> Going<Result<()>> {
     let path = disk.path(name);
     let damaged = |offset, malformed: Malformed| Error::Damaged {
         file: path.clone(),
@@ -138,9 +127,7 @@ fn run_alone(
     };
     let read_footer = || {
         let header = header_of(disk, name, FileKind::Run)?;
-        let file = disk
-            .open(name, Access::Read)
-            .map_err(|e| Error::io("open", path.clone(), e))?;
+        let file = disk.open(name, Access::Read).map_err(|e| Error::io("open", path.clone(), e))?;
         let length = file.length().map_err(|e| Error::io("measure", path.clone(), e))?;
         let at = length.saturating_sub(FOOTER_LENGTH as u64);
         let footer = read_exact(&*file, &path, at, FOOTER_LENGTH)?;
@@ -152,27 +139,13 @@ fn run_alone(
         Err(error) => return Ok(Err(error)),
     };
     watch.expect(end);
-    let mut hash = Xxh3Default::new();
-    let mut at = 0;
-    while at < end {
-        let rest = usize::try_from(end - at).unwrap_or(usize::MAX);
-        let mut piece = vec![0; rest.min(PIECE_LENGTH)];
-        match file.read_at(&mut piece, at) {
-            Ok(count) if count == piece.len() => hash.update(&piece),
-            Ok(count) => {
-                let expected = "more bytes than the file has";
-                return Ok(Err(damaged(at + count as u64, Malformed { expected })));
-            }
-            Err(source) => return Ok(Err(read_error(&path, source))),
-        }
-        at += piece.len() as u64;
-        watch.advance(piece.len() as u64)?;
-    }
-    let expected = "the hash of all bytes of the file";
-    Ok(match hash.digest() == footer.hash {
+    Ok(hash_file(&*file, &path, end, watch)?.and_then(|hash| match hash == footer.hash {
         true => Ok(()),
-        false => Err(damaged(end, Malformed { expected })),
-    })
+        false => {
+            let expected = "the hash of all bytes of the file";
+            Err(damaged(end, Malformed { expected }))
+        }
+    }))
 }
 
 /// Goes through a segment of which nothing else is known.

@@ -204,9 +204,5 @@ fn hit_of(order: Order, key: &Key) -> Hit {
         Order::ByTid => (Some(key.c), key.b),
         Order::Transactions => (None, key.b),
     };
-    Hit {
-        partition: PartitionId::new(key.a),
-        oid: oid.map(Oid::new),
-        tid: Some(Tid::new(tid)),
-    }
+    Hit { partition: PartitionId::new(key.a), oid: oid.map(Oid::new), tid: Some(Tid::new(tid)) }
 }

@@ -44,12 +44,7 @@ impl Check<'_, '_> {
             findings: &mut *self.findings,
             totals: &mut *self.totals,
             watch: &mut *self.watch,
-            agreement: Agreement::new(
-                disk,
-                indexes,
-                checkpoint.next_seq,
-                self.window_items_max,
-            ),
+            agreement: Agreement::new(disk, indexes, checkpoint.next_seq, self.window_items_max),
             commits: Commits::default(),
             suspects: Vec::new(),
             follows: None,

@@ -228,12 +228,7 @@ impl Findings {
     }
 
     pub(super) fn into_report(self, totals: Totals, is_complete: bool) -> Report {
-        Report {
-            findings: self.list,
-            findings_left_out: self.left_out,
-            totals,
-            is_complete,
-        }
+        Report { findings: self.list, findings_left_out: self.left_out, totals, is_complete }
     }
 
     fn add(

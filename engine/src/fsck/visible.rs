@@ -39,10 +39,8 @@ impl Check<'_, '_> {
         self.totals.revisions = by_oid.count;
         self.totals.transactions = transactions.count;
         if by_oid != by_tid {
-            let text = format!(
-                "the same objects by oid ({}) and by tid ({})",
-                by_oid.count, by_tid.count
-            );
+            let text =
+                format!("the same objects by oid ({}) and by tid ({})", by_oid.count, by_tid.count);
             self.findings.damage(&self.disk.path(""), None, text);
         }
         Ok(())

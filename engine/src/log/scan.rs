@@ -37,17 +37,14 @@ pub(crate) struct GroupRef {
 impl SegmentBytes {
     /// The file as long as it is now.
     pub(crate) fn new(segment: Arc<Segment>) -> Result<Self> {
-        let length = segment
-            .file
-            .length()
-            .map_err(|e| Error::io("measure", segment.path.clone(), e))?;
+        let length =
+            segment.file.length().map_err(|e| Error::io("measure", segment.path.clone(), e))?;
         Ok(Self { segment, length, window: Bytes::new(), window_start: 0 })
     }
 
     /// Bytes of the file, or `None` beyond its end.
     pub(crate) fn get(&mut self, offset: u64, length: usize) -> Result<Option<Bytes>> {
-        let Some(end) = offset.checked_add(length as u64).filter(|end| *end <= self.length)
-        else {
+        let Some(end) = offset.checked_add(length as u64).filter(|end| *end <= self.length) else {
             return Ok(None);
         };
         let window_end = self.window_start + self.window.len() as u64;

@@ -184,8 +184,7 @@ impl<Op> LogWriter<Op> {
 
     /// Bytes that were taken and are not written yet.
     pub(crate) fn unwritten(&self) -> u64 {
-        let flight =
-            self.in_flight.as_ref().map_or(0, |f| f.group.end() - f.group.start.offset);
+        let flight = self.in_flight.as_ref().map_or(0, |f| f.group.end() - f.group.start.offset);
         let queued: u64 = self.queued.iter().map(|g| g.end() - g.start.offset).sum();
         let building = self.building.as_ref().map_or(0, |g| g.end() - g.start.offset);
         flight + queued + building
@@ -297,8 +296,7 @@ impl<Op> LogWriter<Op> {
                 return;
             }
             (None, None) => {
-                let mut group =
-                    Group::new(self.end, self.next_sequence, self.end, 0, Vec::new());
+                let mut group = Group::new(self.end, self.next_sequence, self.end, 0, Vec::new());
                 group.sync = Sync::Data;
                 group.ops.push(op);
                 self.queued.push_back(group);

@@ -84,19 +84,10 @@ impl Find {
     }
 
     fn new(order: Order, scope: Scope, key: Key, side: Side) -> Self {
-        let hash = (order == Order::Objects && scope == Scope::Column)
-            .then(|| filter_hash(key.a, key.b));
+        let hash =
+            (order == Order::Objects && scope == Scope::Column).then(|| filter_hash(key.a, key.b));
         let pass = Pass::new(key, side);
-        Self {
-            order,
-            scope,
-            origin: key,
-            hash,
-            pass,
-            stage: Stage::First,
-            at: None,
-            before: None,
-        }
+        Self { order, scope, origin: key, hash, pass, stage: Stage::First, at: None, before: None }
     }
 
     pub(crate) fn step(
@@ -119,9 +110,7 @@ impl Find {
         match self.stage {
             Stage::First | Stage::At if self.pass.side != Side::Before => {
                 match self.pass.at {
-                    Some(item)
-                        if snapshot.visibility(&item, self.order) == Visibility::Hidden =>
-                    {
+                    Some(item) if snapshot.visibility(&item, self.order) == Visibility::Hidden => {
                         let past = Key { seq: 0, ..item.key };
                         self.stage = Stage::At;
                         self.pass = Pass::new(past, Side::At);
@@ -206,9 +195,8 @@ impl Find {
         let key = &self.pass.key;
         let past_all = key.seq == 0 && key.c == u64::MAX;
         let tid = !key.c;
-        let at = !past_all
-            && tid >= tid_min
-            && self.pass.at.is_none_or(|found| !found.key.c <= tid_max);
+        let at =
+            !past_all && tid >= tid_min && self.pass.at.is_none_or(|found| !found.key.c <= tid_max);
         let past_tid = key.seq != u64::MAX && tid_max == tid;
         let before = (tid_max > tid || past_tid)
             && self.pass.before.is_none_or(|found| !found.key.c >= tid_min);
@@ -241,8 +229,8 @@ impl Find {
         }
         if self.pass.side == Side::Before {
             while let Some(item) = before.filter(later) {
-                let (a, b, c) = item.key.columns();
-                before = ready!(probe(&Key::first(a, b, c))?).before.filter(same);
+                // One that was refused may have newer ones of the same columns before it.
+                before = ready!(probe(&item.key)?).before.filter(same);
             }
         }
         let pass = &mut self.pass;

@@ -38,13 +38,11 @@ impl MergeCursor {
     /// From `key` on.
     pub(crate) fn new(snapshot: Snapshot, order: Order, key: Key) -> Self {
         let version = Arc::clone(&snapshot.version);
-        let tables = version.tables().map(|table| {
-            Cursor::Table(MemtableCursor::new(Arc::clone(table), order, key))
-        });
-        let runs = version
-            .runs(order)
-            .iter()
-            .map(|run| Cursor::Run(RunCursor::new(Arc::clone(run), key)));
+        let tables = version
+            .tables()
+            .map(|table| Cursor::Table(MemtableCursor::new(Arc::clone(table), order, key)));
+        let runs =
+            version.runs(order).iter().map(|run| Cursor::Run(RunCursor::new(Arc::clone(run), key)));
         let sources = tables.chain(runs).map(|cursor| (cursor, Head::Unknown)).collect();
         Self { snapshot, order, sources, done: None }
     }

@@ -25,9 +25,7 @@ pub use history::{HistoryEntry, HistoryLookup, UndoLookup, UndoResult};
 pub use load::{LoadLookup, LoadResult, Revision, When};
 pub(crate) use merge::MergeCursor;
 pub use objects::{LiveOids, LiveOidsLookup, ObjectPage, ObjectsLookup};
-pub use transactions::{
-    BoundsLookup, PartitionBounds, TidOfLookup, TidsLookup, TransactionLookup,
-};
+pub use transactions::{BoundsLookup, PartitionBounds, TidOfLookup, TidsLookup, TransactionLookup};
 
 /// The outcome of one step.
 #[derive(Debug)]

@@ -95,8 +95,7 @@ fn read(publication: &Tested) {
         if seq >= HIDING {
             seen.retain(|item| *item != HIDDEN);
         }
-        let expected: Vec<u64> =
-            (1..=seq).filter(|item| seq < HIDING || *item != HIDDEN).collect();
+        let expected: Vec<u64> = (1..=seq).filter(|item| seq < HIDING || *item != HIDDEN).collect();
         assert_eq!(seen, expected, "at {seq}");
     }
 }

@@ -195,20 +195,11 @@ impl<'a> Replay<'a> {
             ..Pending::default()
         };
         pending.settle();
-        pending
-            .objects
-            .retain(|object| !vote.cancelled.contains(&(object.partition, object.oid)));
+        pending.objects.retain(|object| !vote.cancelled.contains(&(object.partition, object.oid)));
         Ok(pending)
     }
 
-    fn commit(
-        &mut self,
-        pending: &mut Pending,
-        ttid: Ttid,
-        tid: Tid,
-        seq: u64,
-        vote: Location,
-    ) {
+    fn commit(&mut self, pending: &mut Pending, ttid: Ttid, tid: Tid, seq: u64, vote: Location) {
         pending.take_dropped(&self.version.intents);
         let table = &self.version.active;
         table.insert_objects(tid, seq, &pending.objects);

@@ -117,11 +117,7 @@ fn sync(recovered: &Recovered, number: u32) -> Result<()> {
 
 /// Files that were being written, and are not named by the manifest; but a few segments are kept
 /// as spares. Names that are not the engine's are left alone.
-fn remove_strays(
-    disk: &dyn Disk,
-    manifest: &Manifest,
-    spares: &mut VecDeque<u32>,
-) -> Result<()> {
+fn remove_strays(disk: &dyn Disk, manifest: &Manifest, spares: &mut VecDeque<u32>) -> Result<()> {
     spares.clear();
     let state = manifest.state();
     let names = disk.list().map_err(|e| Error::io("list", disk.path(""), e))?;
@@ -146,4 +142,3 @@ fn remove_strays(
     }
     Ok(())
 }
-

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::format::{
-    Checkpoint, Closed, GROUP_HEADER_LENGTH, HEADER_LENGTH, Malformed, Position,
-};
+use crate::format::{Checkpoint, Closed, GROUP_HEADER_LENGTH, HEADER_LENGTH, Malformed, Position};
 use crate::log::{GroupRef, SegmentBytes};
 use crate::manifest::{MANIFEST, ManifestContents};
 use crate::version::Segment;
@@ -71,8 +69,8 @@ pub(crate) fn find_end(
                 return Ok(end);
             }
         };
-        let follows = group.header.sequence == end.next_sequence
-            && group.header.previous == end.position;
+        let follows =
+            group.header.sequence == end.next_sequence && group.header.previous == end.position;
         if !follows {
             end.malformed = Malformed { expected: "the next group" };
             return Ok(end);
@@ -135,8 +133,8 @@ impl LogEnd {
             }
         }
         if let Some(closed) = closed {
-            let agrees = closed.log_end == self.position
-                && closed.group_sequence == self.next_sequence;
+            let agrees =
+                closed.log_end == self.position && closed.group_sequence == self.next_sequence;
             if !agrees {
                 return Err(self.damage(disk));
             }

@@ -87,9 +87,7 @@ mod tests {
             }
             let filter = Filter::new(builder.into_lines()).expect("whole lines");
             assert!((0..keys).all(|oid| filter.may_contain(filter_hash(3, oid))));
-            let passed = (0..10_000)
-                .filter(|n| filter.may_contain(filter_hash(4, *n)))
-                .count();
+            let passed = (0..10_000).filter(|n| filter.may_contain(filter_hash(4, *n))).count();
             assert!(passed < 300, "{passed} of 10,000 with {keys} keys");
         }
     }

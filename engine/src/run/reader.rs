@@ -1,7 +1,7 @@
 //! Opens a run and searches it.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -315,11 +315,7 @@ impl RunFile {
         Ok(Step::Done(Some(BlockRef { root: at.root + 1, leaf: 0, entry: leaves[0] })))
     }
 
-    fn leaf_entries(
-        &self,
-        root: usize,
-        source: &mut dyn Source,
-    ) -> Result<Step<Vec<IndexEntry>>> {
+    fn leaf_entries(&self, root: usize, source: &mut dyn Source) -> Result<Step<Vec<IndexEntry>>> {
         let entry = &self.root[root];
         let block = ready!(self.read_block(entry, source)?);
         let entries = self.entries(&block).map_err(|m| self.damaged(entry.offset, m))?;
@@ -348,8 +344,7 @@ impl RunFile {
     }
 
     fn load(&mut self) -> Result<()> {
-        let length =
-            self.file.length().map_err(|e| Error::io("measure", self.path.clone(), e))?;
+        let length = self.file.length().map_err(|e| Error::io("measure", self.path.clone(), e))?;
         if length != self.summary.length || length < (HEADER_LENGTH + FOOTER_LENGTH) as u64 {
             let expected = "a run of the length that the manifest names";
             return Err(self.damaged(length, Malformed { expected }));
@@ -404,8 +399,7 @@ impl RunFile {
         if !self.pin(u64::from(filter.length)) {
             return Ok(());
         }
-        let mut lines =
-            read_exact(&*self.file, &self.path, filter.offset, filter.length as usize)?;
+        let mut lines = read_exact(&*self.file, &self.path, filter.offset, filter.length as usize)?;
         let crc = lines.split_off(lines.len().saturating_sub(4));
         if crc32c::crc32c_append(self.seed, &lines).to_le_bytes() != *crc {
             let expected = "the checksum of a filter";
@@ -424,8 +418,7 @@ impl RunFile {
         }
         let mut leaves = Vec::new();
         for entry in &self.root {
-            let bytes =
-                read_exact(&*self.file, &self.path, entry.offset, entry.length as usize)?;
+            let bytes = read_exact(&*self.file, &self.path, entry.offset, entry.length as usize)?;
             let block = self.verify(bytes.into(), entry.offset)?;
             let entries = self.entries(&block).map_err(|m| self.damaged(entry.offset, m))?;
             leaves.extend(entries);
@@ -459,9 +452,8 @@ pub(crate) fn read_exact(
     length: usize,
 ) -> Result<Vec<u8>> {
     let mut bytes = vec![0; length];
-    let count = file
-        .read_at(&mut bytes, offset)
-        .map_err(|e| Error::io("read", path.to_owned(), e))?;
+    let count =
+        file.read_at(&mut bytes, offset).map_err(|e| Error::io("read", path.to_owned(), e))?;
     if count < length {
         return Err(Error::Damaged {
             file: path.to_owned(),

@@ -73,8 +73,7 @@ impl<'a> Asker<'a> {
                 let length = 1 + random.index(40);
                 let last = Tid::new(u64::MAX);
                 let snapshot = self.snapshot.clone();
-                let page =
-                    self.ask(ObjectsLookup::new(snapshot, partition, from, last, length))?;
+                let page = self.ask(ObjectsLookup::new(snapshot, partition, from, last, length))?;
                 for (tid, oid) in page.objects {
                     let object = self.object(partition, oid, tid)?;
                     data.objects.insert((number, oid.get(), tid.get()), object);
@@ -141,8 +140,7 @@ impl<'a> Asker<'a> {
             When::At(tid) => revisions.get_key_value(&tid.get()),
             When::Before(tid) => revisions.range(..tid.get()).next_back(),
         };
-        let lookup =
-            LoadLookup::new(self.snapshot.clone(), partition, Oid::new(oid), when);
+        let lookup = LoadLookup::new(self.snapshot.clone(), partition, Oid::new(oid), when);
         let answer = self.ask(lookup)?;
         let say = || format!("load {number}/{oid} {when:?} by {:?}", self.way);
         let Some((&tid, object)) = found else {
@@ -229,8 +227,7 @@ impl<'a> Asker<'a> {
         let next = objects.get(length).copied();
         objects.truncate(length);
         let expected = ObjectPage { objects, next };
-        let lookup =
-            ObjectsLookup::new(self.snapshot.clone(), partition, from, tid_max, length);
+        let lookup = ObjectsLookup::new(self.snapshot.clone(), partition, from, tid_max, length);
         assert_eq!(self.ask(lookup)?, expected, "objects of {number} from {from:?}");
         Ok(())
     }

@@ -52,12 +52,7 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(
-        engine: Engine,
-        history: History,
-        plan: LifePlan,
-        had_space: bool,
-    ) -> Self {
+    pub(crate) fn new(engine: Engine, history: History, plan: LifePlan, had_space: bool) -> Self {
         Self {
             had_space,
             engine,
@@ -401,8 +396,7 @@ impl Life {
     }
 
     fn close_now(&mut self, world: &World) -> End {
-        let disk: std::sync::Arc<dyn engine::disk::Disk> =
-            std::sync::Arc::new(world.disk.clone());
+        let disk: std::sync::Arc<dyn engine::disk::Disk> = std::sync::Arc::new(world.disk.clone());
         let other = Engine::open(disk, world.options.clone(), engine::OpenMode::ReadOnly);
         // Something has to be in the place of the engine that is closed.
         let other = match other {

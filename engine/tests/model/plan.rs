@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use engine::disk::{Fault, Faults};
-use engine::{
-    Compression, ObjectData, Options, PackOrder, Superseded, Transaction,
-};
+use engine::{Compression, ObjectData, Options, PackOrder, Superseded, Transaction};
 use model::{Oid, Random, Tid, Ttid};
 
 /// What can go wrong in one life of a database.

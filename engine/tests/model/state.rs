@@ -129,6 +129,15 @@ impl State {
                 self.commit(*tid, pending);
             }
             Op::Add { .. } => self.apply_parts(op, usize::MAX),
+            Op::Sync => {}
+            Op::Delete { .. } | Op::Truncate { .. } | Op::Drop { .. } | Op::Edit { .. } => {
+                self.apply_edit(op);
+            }
+        }
+    }
+
+    fn apply_edit(&mut self, op: &Op) {
+        match op {
             Op::Delete { deletes } => {
                 let data = Rc::make_mut(&mut self.data);
                 for delete in deletes {
@@ -164,7 +173,7 @@ impl State {
                     };
                 }
             }
-            Op::Sync => {}
+            _ => unreachable!("the others are applied above"),
         }
     }
 

@@ -73,10 +73,12 @@ impl World {
         let image = match end {
             End::Killed => self.disk.keep_all(),
             // What was closed is durable as a whole.
-            End::Closed | End::PowerCut | End::Crashed | End::Failed => match self.random.below(4) {
-                0 => self.disk.lose_all_unsynced(),
-                _ => self.disk.crash_image(self.random.next_u64()),
-            },
+            End::Closed | End::PowerCut | End::Crashed | End::Failed => {
+                match self.random.below(4) {
+                    0 => self.disk.lose_all_unsynced(),
+                    _ => self.disk.crash_image(self.random.next_u64()),
+                }
+            }
         };
         let history = life.end(self);
         self.disk = image;
@@ -202,20 +204,14 @@ impl World {
     pub(crate) fn found(&mut self, engine: &Engine) -> Found {
         let asker = Asker::new(engine, &self.disk, engine.snapshot(), &mut self.random);
         let data = asker.dump(&mut self.random).unwrap_or_else(|error| panic!("dump: {error}"));
-        let open: Vec<_> = engine
-            .transactions()
-            .filter(|(_, state)| *state == TransactionState::Open)
-            .collect();
+        let open: Vec<_> =
+            engine.transactions().filter(|(_, state)| *state == TransactionState::Open).collect();
         assert_eq!(open, [], "open transactions are gone with their process");
         Found {
             data,
             unlocked: None,
             in_doubt: engine.transactions().map(|(ttid, state)| (ttid.get(), state)).collect(),
-            metadata: engine
-                .metadata()
-                .iter()
-                .map(|(key, value)| (key, value.to_vec()))
-                .collect(),
+            metadata: engine.metadata().iter().map(|(key, value)| (key, value.to_vec())).collect(),
         }
     }
 

@@ -40,12 +40,8 @@ impl Life {
     fn store_in(&mut self, world: &mut World, ttid: u64) -> Result<(), End> {
         let random = &mut world.random;
         let (partition, oid, object) = (any_partition(random), any_oid(random), any_object(random));
-        let result = self.engine.store(
-            Ttid::new(ttid),
-            PartitionId::new(partition),
-            Oid::new(oid),
-            &object,
-        );
+        let result =
+            self.engine.store(Ttid::new(ttid), PartitionId::new(partition), Oid::new(oid), &object);
         if self.is_in_another_state(ttid, &result, TransactionState::Open) {
             return Ok(());
         }
@@ -77,11 +73,8 @@ impl Life {
         let Some(ttid) = self.any_in(world, TransactionState::Open) else { return Ok(()) };
         let objects: Vec<_> = self.history.current.pending[&ttid].objects.keys().copied().collect();
         let Some(&(partition, oid)) = world.random.choose(&objects) else { return Ok(()) };
-        let result = self.engine.unstore(
-            Ttid::new(ttid),
-            PartitionId::new(partition),
-            Oid::new(oid),
-        );
+        let result =
+            self.engine.unstore(Ttid::new(ttid), PartitionId::new(partition), Oid::new(oid));
         self.tell(world, Op::Unstore { ttid, partition, oid }, result)?;
         if world.random.chance(1, 2) {
             let object = any_object(&mut world.random);
@@ -102,10 +95,8 @@ impl Life {
             None => return Ok(()),
         };
         let partition = any_partition(&mut world.random);
-        let transaction = world
-            .random
-            .chance(2, 3)
-            .then(|| any_transaction(&mut world.random, ttid));
+        let transaction =
+            world.random.chance(2, 3).then(|| any_transaction(&mut world.random, ttid));
         let op = Op::Vote { ttid, partition, transaction: transaction.clone() };
         let token = self.take_token();
         let result =
@@ -122,10 +113,8 @@ impl Life {
             }
         };
         let (tid, partition) = (any_tid(&mut world.random), any_partition(&mut world.random));
-        let transaction = world
-            .random
-            .chance(2, 3)
-            .then(|| any_transaction(&mut world.random, ttid));
+        let transaction =
+            world.random.chance(2, 3).then(|| any_transaction(&mut world.random, ttid));
         let op = Op::Commit { ttid, tid, partition, transaction: transaction.clone() };
         let token = self.take_token();
         let (id, of) = (Ttid::new(ttid), PartitionId::new(partition));

@@ -24,7 +24,7 @@ fn options() -> Options {
         reserve_length: 1024,
         group_length: 256,
         table_items_max: 8,
-        block_length: 96,
+        block_length: 80,
         fan_out: 3,
         ..Options::default()
     }
@@ -146,11 +146,7 @@ impl Sample {
     fn hide(&mut self) {
         let token = self.token();
         let deletes = [
-            Delete::Revision {
-                partition: partition_of(12),
-                oid: Oid::new(12),
-                tid: Tid::new(203),
-            },
+            Delete::Revision { partition: partition_of(12), oid: Oid::new(12), tid: Tid::new(203) },
             Delete::Transaction { partition: PartitionId::new(0), tid: Tid::new(303) },
         ];
         self.engine.delete(token, &deletes).expect("deleted");
@@ -201,7 +197,7 @@ fn object(n: u64, oid: u64) -> ObjectData {
             0 => Compression::Zlib,
             _ => Compression::None,
         },
-        checksum: n.is_multiple_of(3).then(|| [letter; 20]),
+        checksum: n.is_multiple_of(3).then_some([letter; 20]),
         data: (n % 5 != 3).then(|| Bytes::from(vec![letter; length])),
         data_tid: (n % 4 == 1).then(|| Tid::new(n * 100 - 97)),
     }

@@ -1,8 +1,8 @@
 use std::fmt::Write;
 
 use engine::{
-    Engine, HistoryLookup, LiveOidsLookup, LoadLookup, ObjectsLookup, ReadMode, Result,
-    TidsLookup, TransactionLookup, When,
+    Engine, HistoryLookup, LiveOidsLookup, LoadLookup, ObjectsLookup, ReadMode, Result, TidsLookup,
+    TransactionLookup, When,
 };
 use model::{Oid, PartitionId, Tid};
 

@@ -31,8 +31,8 @@ const P2: PartitionId = PartitionId::new(2);
 pub(crate) fn make(disk: &MemoryDisk) {
     let name = MetadataEdit::set(MetadataKey::ClusterName, "golden");
     let disk = Arc::new(disk.clone());
-    let mut engine = Engine::create(disk, options(), *b"golden database!", vec![name])
-        .expect("an empty disk");
+    let mut engine =
+        Engine::create(disk, options(), *b"golden database!", vec![name]).expect("an empty disk");
     for n in 1..=18 {
         commit(&mut engine, n);
         engine.work().expect("no faults");
@@ -135,8 +135,7 @@ fn replicate(engine: &mut Engine) {
 fn hide(engine: &mut Engine) {
     engine.drop_partition(101, P2).expect("no faults");
     engine.truncate(102, Tid::new(800)).expect("no faults");
-    let revision =
-        Delete::Revision { partition: P1, oid: Oid::new(101), tid: Tid::new(16 + 3) };
+    let revision = Delete::Revision { partition: P1, oid: Oid::new(101), tid: Tid::new(16 + 3) };
     let transaction = Delete::Transaction { partition: P0, tid: Tid::new(45) };
     engine.delete(103, &[revision, transaction]).expect("no faults");
     engine.wait_for(103).expect("no faults");

@@ -24,11 +24,7 @@ fn picture<S: Copy + std::fmt::Display>(
 
 #[test]
 fn cell_states() {
-    let text = picture(
-        CellState::from_number,
-        CellState::number,
-        CellState::can_become,
-    );
+    let text = picture(CellState::from_number, CellState::number, CellState::can_become);
     assert_eq!(
         text,
         "0 OUT_OF_DATE -> UP_TO_DATE DISCARDED\n\
@@ -41,11 +37,7 @@ fn cell_states() {
 
 #[test]
 fn cluster_states() {
-    let text = picture(
-        ClusterState::from_number,
-        ClusterState::number,
-        ClusterState::can_become,
-    );
+    let text = picture(ClusterState::from_number, ClusterState::number, ClusterState::can_become);
     assert_eq!(
         text,
         "0 RECOVERING -> VERIFYING STOPPING\n\
@@ -86,10 +78,7 @@ fn masters_are_never_pending_and_clients_never_down() {
         let others = picture(NodeState::from_number, NodeState::number, |state, next| {
             state.can_become(next, node_type)
         });
-        assert_eq!(
-            others,
-            "0 UNKNOWN -> RUNNING\n1 DOWN ->\n2 RUNNING -> UNKNOWN\n3 PENDING ->\n"
-        );
+        assert_eq!(others, "0 UNKNOWN -> RUNNING\n1 DOWN ->\n2 RUNNING -> UNKNOWN\n3 PENDING ->\n");
     }
 }
 
@@ -100,11 +89,7 @@ fn only_up_to_date_and_feeding_cells_are_read() {
     let found: Vec<_> = states.iter().copied().filter(readable).collect();
     assert_eq!(found, [CellState::UpToDate, CellState::Feeding]);
     for state in states {
-        assert_eq!(
-            state.is_writable(),
-            state != CellState::Discarded,
-            "{state}"
-        );
+        assert_eq!(state.is_writable(), state != CellState::Discarded, "{state}");
     }
 }
 

@@ -90,10 +90,7 @@ impl Input<'_> {
     }
 
     fn malformed(&self, expected: &'static str) -> TableError {
-        TableError::Bytes {
-            offset: self.offset,
-            expected,
-        }
+        TableError::Bytes { offset: self.offset, expected }
     }
 }
 
@@ -105,12 +102,8 @@ mod tests {
     use crate::random::Random;
 
     fn random_table(random: &mut Random) -> PartitionTable {
-        let states = [
-            CellState::OutOfDate,
-            CellState::UpToDate,
-            CellState::Feeding,
-            CellState::Corrupted,
-        ];
+        let states =
+            [CellState::OutOfDate, CellState::UpToDate, CellState::Feeding, CellState::Corrupted];
         let rows = (0..=random.below(20)).map(|_| {
             let numbers = (1..6).filter(|_| random.chance(1, 3)).collect::<Vec<_>>();
             let cell = |number| Cell {

@@ -63,10 +63,7 @@ impl fmt::Display for TableError {
         match self {
             Self::PartitionCount { found } => {
                 let max = PartitionCount::MAX;
-                write!(
-                    f,
-                    "a partition table has 1 to {max} partitions, not {found}"
-                )
+                write!(f, "a partition table has 1 to {max} partitions, not {found}")
             }
             Self::Id { expected, found } => {
                 write!(f, "expected partition table {expected}, got {found}")
@@ -75,10 +72,7 @@ impl fmt::Display for TableError {
                 write!(f, "no partition {partition}: there are {count}")
             }
             Self::NotAStorage { partition, nid } => {
-                write!(
-                    f,
-                    "partition {partition} has a cell on {nid}, which is no storage node"
-                )
+                write!(f, "partition {partition} has a cell on {nid}, which is no storage node")
             }
             Self::Discarded { partition, nid } => {
                 write!(f, "partition {partition} has a discarded cell on {nid}")
@@ -87,10 +81,7 @@ impl fmt::Display for TableError {
                 write!(f, "partition {partition} has two cells on {nid}")
             }
             Self::Bytes { offset, expected } => {
-                write!(
-                    f,
-                    "a partition table in bytes: expected {expected} at byte {offset}"
-                )
+                write!(f, "a partition table in bytes: expected {expected} at byte {offset}")
             }
         }
     }

@@ -6,18 +6,11 @@ fn storage(number: u32) -> Nid {
 }
 
 fn cell(number: u32, state: CellState) -> Cell {
-    Cell {
-        nid: storage(number),
-        state,
-    }
+    Cell { nid: storage(number), state }
 }
 
 fn change(partition: u32, number: u32, state: CellState) -> CellChange {
-    CellChange {
-        partition: PartitionId::new(partition),
-        nid: storage(number),
-        state,
-    }
+    CellChange { partition: PartitionId::new(partition), nid: storage(number), state }
 }
 
 fn table(rows: Vec<Vec<Cell>>) -> PartitionTable {
@@ -69,14 +62,8 @@ fn first_table_on_a_client() {
 fn operational_needs_a_readable_cell_of_every_partition() {
     let table = example();
     assert!(table.is_operational(|_| true));
-    assert!(
-        table.is_operational(|nid| nid != storage(1)),
-        "a feeding cell serves"
-    );
-    assert!(
-        !table.is_operational(|nid| nid != storage(2)),
-        "a corrupted cell does not"
-    );
+    assert!(table.is_operational(|nid| nid != storage(1)), "a feeding cell serves");
+    assert!(!table.is_operational(|nid| nid != storage(2)), "a corrupted cell does not");
     assert!(!self::table(vec![vec![]]).is_operational(|_| true));
 }
 
@@ -93,29 +80,16 @@ fn changes_add_alter_and_remove_cells() {
         change(1, 4, Discarded),
     ];
     table.apply(PartitionTableId::new(8), 2, &changes).unwrap();
-    assert_eq!(
-        (table.id(), table.replicas()),
-        (PartitionTableId::new(8), 2)
-    );
-    assert_eq!(
-        table.cells(PartitionId::new(0)),
-        [cell(1, UpToDate), cell(2, UpToDate)]
-    );
-    assert_eq!(
-        table.cells(PartitionId::new(1)),
-        [cell(1, OutOfDate), cell(2, UpToDate)]
-    );
+    assert_eq!((table.id(), table.replicas()), (PartitionTableId::new(8), 2));
+    assert_eq!(table.cells(PartitionId::new(0)), [cell(1, UpToDate), cell(2, UpToDate)]);
+    assert_eq!(table.cells(PartitionId::new(1)), [cell(1, OutOfDate), cell(2, UpToDate)]);
 }
 
 #[test]
 fn refused_changes_leave_the_table_as_it_was() {
     let (expected, partition) = (PartitionTableId::new(8), PartitionId::new(2));
     let client = Nid::of(NodeType::Client, 1);
-    let on_client = CellChange {
-        partition: PartitionId::new(0),
-        nid: client,
-        state: OutOfDate,
-    };
+    let on_client = CellChange { partition: PartitionId::new(0), nid: client, state: OutOfDate };
     let id_error = |found| TableError::Id { expected, found };
     let cases = [
         (6, vec![], id_error(PartitionTableId::new(6))),
@@ -124,26 +98,17 @@ fn refused_changes_leave_the_table_as_it_was() {
         (
             8,
             vec![change(0, 1, OutOfDate), change(2, 1, OutOfDate)],
-            TableError::Partition {
-                partition,
-                count: PartitionCount::new(2).unwrap(),
-            },
+            TableError::Partition { partition, count: PartitionCount::new(2).unwrap() },
         ),
         (
             8,
             vec![change(0, 1, OutOfDate), on_client],
-            TableError::NotAStorage {
-                partition: PartitionId::new(0),
-                nid: client,
-            },
+            TableError::NotAStorage { partition: PartitionId::new(0), nid: client },
         ),
     ];
     let mut table = example();
     for (id, changes, error) in cases {
-        assert_eq!(
-            table.apply(PartitionTableId::new(id), 3, &changes),
-            Err(error)
-        );
+        assert_eq!(table.apply(PartitionTableId::new(id), 3, &changes), Err(error));
         assert_eq!(table, example());
     }
 }
@@ -163,19 +128,12 @@ fn rows_that_no_table_has() {
         TableError::Discarded { partition, nid }
     );
     assert_eq!(
-        refused(vec![
-            vec![],
-            vec![cell(1, UpToDate), cell(2, UpToDate), cell(1, OutOfDate)]
-        ]),
+        refused(vec![vec![], vec![cell(1, UpToDate), cell(2, UpToDate), cell(1, OutOfDate)]]),
         TableError::TwoCells { partition, nid }
     );
     let master = Nid::of(NodeType::Master, 1);
     assert_eq!(
-        refused(vec![vec![Cell {
-            nid: master,
-            state: UpToDate
-        }]])
-        .to_string(),
+        refused(vec![vec![Cell { nid: master, state: UpToDate }]]).to_string(),
         "partition 0 has a cell on M1, which is no storage node"
     );
 }

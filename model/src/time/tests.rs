@@ -3,56 +3,16 @@ use crate::Random;
 
 /// What `persistent.TimeStamp` makes of times, and how it shows what it made.
 const OF_ZODB: &[(&str, u64, &str)] = &[
-    (
-        "1900-01-01 00:00:00",
-        0x0000_0000_0000_0000,
-        "1900-01-01 00:00:00.000000",
-    ),
-    (
-        "1970-01-01 00:00:00",
-        0x023c_2b00_0000_0000,
-        "1970-01-01 00:00:00.000000",
-    ),
-    (
-        "1999-12-31 23:59:59.999999",
-        0x0331_61ff_ffff_ffb8,
-        "1999-12-31 23:59:59.999999",
-    ),
-    (
-        "2000-02-29 12:00:30",
-        0x0332_b0b0_8000_0000,
-        "2000-02-29 12:00:30.000000",
-    ),
-    (
-        "2024-02-29 23:59:59.5",
-        0x03f6_df7f_fddd_dddd,
-        "2024-02-29 23:59:59.500000",
-    ),
-    (
-        "2026-01-05 12:33:21.5",
-        0x0406_0071_5bbb_bbbb,
-        "2026-01-05 12:33:21.500000",
-    ),
-    (
-        "2026-01-05 12:33:21.123456",
-        0x0406_0071_5a20_7266,
-        "2026-01-05 12:33:21.123456",
-    ),
-    (
-        "2026-11-23 04:17:17.000001",
-        0x040d_3381_4888_88d0,
-        "2026-11-23 04:17:17.000001",
-    ),
-    (
-        "2100-03-01 00:00:01",
-        0x0664_20c0_0444_4444,
-        "2100-03-01 00:00:01.000000",
-    ),
-    (
-        "5908-12-31 23:59:59",
-        0x8000_e07f_fbbb_bbbb,
-        "5908-12-31 23:59:59.000000",
-    ),
+    ("1900-01-01 00:00:00", 0x0000_0000_0000_0000, "1900-01-01 00:00:00.000000"),
+    ("1970-01-01 00:00:00", 0x023c_2b00_0000_0000, "1970-01-01 00:00:00.000000"),
+    ("1999-12-31 23:59:59.999999", 0x0331_61ff_ffff_ffb8, "1999-12-31 23:59:59.999999"),
+    ("2000-02-29 12:00:30", 0x0332_b0b0_8000_0000, "2000-02-29 12:00:30.000000"),
+    ("2024-02-29 23:59:59.5", 0x03f6_df7f_fddd_dddd, "2024-02-29 23:59:59.500000"),
+    ("2026-01-05 12:33:21.5", 0x0406_0071_5bbb_bbbb, "2026-01-05 12:33:21.500000"),
+    ("2026-01-05 12:33:21.123456", 0x0406_0071_5a20_7266, "2026-01-05 12:33:21.123456"),
+    ("2026-11-23 04:17:17.000001", 0x040d_3381_4888_88d0, "2026-11-23 04:17:17.000001"),
+    ("2100-03-01 00:00:01", 0x0664_20c0_0444_4444, "2100-03-01 00:00:01.000000"),
+    ("5908-12-31 23:59:59", 0x8000_e07f_fbbb_bbbb, "5908-12-31 23:59:59.000000"),
 ];
 
 /// `persistent.TimeStamp(tid).timeTime()`, rounded to microseconds.
@@ -79,11 +39,7 @@ fn unix_times_are_those_of_zodb() {
         let unix = Tid::new(tid).time().to_unix().unwrap();
         let rounded = (unix + Duration::from_nanos(500)).as_micros();
         assert_eq!(rounded, u128::from(microseconds), "{tid:016x}");
-        assert_eq!(
-            UtcTime::from_unix(unix).map(Tid::at),
-            Some(Tid::new(tid)),
-            "{tid:016x}"
-        );
+        assert_eq!(UtcTime::from_unix(unix).map(Tid::at), Some(Tid::new(tid)), "{tid:016x}");
     }
 }
 
@@ -91,17 +47,11 @@ fn unix_times_are_those_of_zodb() {
 fn every_tid_has_a_time_and_every_time_its_tid() {
     let mut random = Random::from_seed(1);
     let edges = [0, 1, 0xffff_ffff, 0x7fff_ffff_ffff_ffff, u64::MAX];
-    for number in edges
-        .into_iter()
-        .chain((0..20_000).map(|_| random.next_u64()))
-    {
+    for number in edges.into_iter().chain((0..20_000).map(|_| random.next_u64())) {
         let tid = Tid::new(number);
         let time = tid.time();
         assert_eq!(Tid::at(time), tid);
-        assert_eq!(
-            time.day_exists(),
-            !time.to_string().ends_with("(no such day)")
-        );
+        assert_eq!(time.day_exists(), !time.to_string().ends_with("(no such day)"));
         if let Some(unix) = time.to_unix().filter(|_| time.year() <= UtcTime::YEAR_MAX) {
             assert_eq!(UtcTime::from_unix(unix), Some(time));
         }
@@ -111,23 +61,11 @@ fn every_tid_has_a_time_and_every_time_its_tid() {
 #[test]
 fn tids_off_the_calendar_are_shown_as_such() {
     let february_31 = Tid::new(0x0407_3f52_8000_0000);
-    assert_eq!(
-        february_31.time().to_string(),
-        "2026-02-31 05:06:30.000000 UTC (no such day)"
-    );
+    assert_eq!(february_31.time().to_string(), "2026-02-31 05:06:30.000000 UTC (no such day)");
     assert_eq!(february_31.time().to_unix(), None);
-    assert_eq!(
-        Tid::MAX.time().to_string(),
-        "5908-11-23 02:07:59.999999 UTC"
-    );
-    assert_eq!(
-        Tid::new(u64::MAX).time().to_string(),
-        "9917-10-14 04:15:59.999999 UTC"
-    );
-    assert_eq!(
-        Tid::new(1).time().to_string(),
-        "1900-01-01 00:00:00.000000 UTC"
-    );
+    assert_eq!(Tid::MAX.time().to_string(), "5908-11-23 02:07:59.999999 UTC");
+    assert_eq!(Tid::new(u64::MAX).time().to_string(), "9917-10-14 04:15:59.999999 UTC");
+    assert_eq!(Tid::new(1).time().to_string(), "1900-01-01 00:00:00.000000 UTC");
     assert_eq!(Tid::new(1).time().to_unix(), None);
 }
 
@@ -141,10 +79,7 @@ fn each_day_of_the_calendar_once() {
         assert!(previous < Some(time), "{time}");
         previous = Some(time);
     }
-    assert_eq!(
-        previous.map(|time| time.to_string()).unwrap(),
-        "5908-12-31 00:00:00.000000 UTC"
-    );
+    assert_eq!(previous.map(|time| time.to_string()).unwrap(), "5908-12-31 00:00:00.000000 UTC");
 }
 
 #[test]

@@ -20,9 +20,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("benches/compare", ALL),
     ("tests", ALL),
 ];
-const ALL: &[&str] = &[
-    "model", "engine", "net", "master", "storaged", "client", "tools",
-];
+const ALL: &[&str] = &["model", "engine", "net", "master", "storaged", "client", "tools"];
 
 /// Where `unsafe`, mappings, io_uring and the engine's files are.
 const DISK: &str = "engine/src/disk/";
@@ -33,11 +31,7 @@ pub(super) fn check_manifest(path: &str, text: &str) -> Vec<Finding> {
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
         Err(error) => {
-            return vec![Finding::new(
-                path,
-                1,
-                format!("does not parse: {}", error.message()),
-            )];
+            return vec![Finding::new(path, 1, format!("does not parse: {}", error.message()))];
         }
     };
     if !table.contains_key("package") {
@@ -96,9 +90,7 @@ fn dependencies(table: &toml::Table) -> BTreeSet<String> {
 }
 
 fn line_of(text: &str, dependency: &str) -> usize {
-    text.lines()
-        .position(|line| line.contains(dependency))
-        .map_or(1, |index| index + 1)
+    text.lines().position(|line| line.contains(dependency)).map_or(1, |index| index + 1)
 }
 
 pub(super) fn check_file(file: &RustFile) -> Vec<Finding> {
@@ -119,9 +111,7 @@ pub(super) fn check_file(file: &RustFile) -> Vec<Finding> {
         if ["memmap2", "io_uring"].contains(&first) {
             complain(path.line, format!("{first} is used in {DISK} only"));
         }
-        let is_fs = path
-            .segments
-            .starts_with(&["std".to_owned(), "fs".to_owned()]);
+        let is_fs = path.segments.starts_with(&["std".to_owned(), "fs".to_owned()]);
         if is_fs && directory == "engine" && !file.is_test_line(path.line) {
             complain(path.line, format!("the engine opens files in {DISK} only"));
         }
@@ -136,47 +126,28 @@ pub(super) fn check_file(file: &RustFile) -> Vec<Finding> {
 
 /// One file of net knows mio, so that all else can be driven by a simulator.
 pub(super) fn check_mio(files: &[RustFile]) -> Vec<Finding> {
-    let users: Vec<_> = files
-        .iter()
-        .filter_map(|file| Some((file, mio_line(file)?)))
-        .collect();
+    let users: Vec<_> = files.iter().filter_map(|file| Some((file, mio_line(file)?))).collect();
     let in_one_file_of_net = users.len() == 1 && crate_of(&users[0].0.path) == "net";
     if in_one_file_of_net {
         return Vec::new();
     }
-    let reason = format!(
-        "mio is used in one file of net only, not in {} files",
-        users.len()
-    );
-    users
-        .into_iter()
-        .map(|(file, line)| Finding::new(&file.path, line, reason.clone()))
-        .collect()
+    let reason = format!("mio is used in one file of net only, not in {} files", users.len());
+    users.into_iter().map(|(file, line)| Finding::new(&file.path, line, reason.clone())).collect()
 }
 
 fn mio_line(file: &RustFile) -> Option<usize> {
-    file.paths
-        .iter()
-        .find(|path| path.segments[0] == "mio")
-        .map(|path| path.line)
+    file.paths.iter().find(|path| path.segments[0] == "mio").map(|path| path.line)
 }
 
 fn allowed_for(directory: &str) -> Option<&'static [&'static str]> {
     let mut directions = DIRECTIONS.iter();
-    directions
-        .find(|(name, _)| *name == directory)
-        .map(|(_, allowed)| *allowed)
+    directions.find(|(name, _)| *name == directory).map(|(_, allowed)| *allowed)
 }
 
 /// The directory of the crate that a file belongs to; the longest that matches.
 fn crate_of(path: &str) -> &'static str {
     let directories = DIRECTIONS.iter().map(|(directory, _)| *directory);
-    let holds = |directory: &&str| {
-        path.strip_prefix(*directory)
-            .is_some_and(|rest| rest.starts_with('/'))
-    };
-    directories
-        .filter(holds)
-        .max_by_key(|directory| directory.len())
-        .unwrap_or_default()
+    let holds =
+        |directory: &&str| path.strip_prefix(*directory).is_some_and(|rest| rest.starts_with('/'));
+    directories.filter(holds).max_by_key(|directory| directory.len()).unwrap_or_default()
 }

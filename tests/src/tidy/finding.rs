@@ -15,11 +15,7 @@ pub struct Finding {
 
 impl Finding {
     pub(super) fn new(path: &str, line: usize, reason: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            reason: reason.into(),
-        }
+        Self { path: path.to_owned(), line, reason: reason.into() }
     }
 }
 

@@ -25,10 +25,7 @@ struct Listed {
 
 impl Ratchet {
     pub(super) fn parse(text: &str) -> Self {
-        let mut ratchet = Self {
-            listed: BTreeMap::new(),
-            findings: Vec::new(),
-        };
+        let mut ratchet = Self { listed: BTreeMap::new(), findings: Vec::new() };
         for (index, content) in text.lines().enumerate() {
             let line = index + 1;
             if content.trim().is_empty() || content.starts_with('#') {
@@ -38,11 +35,7 @@ impl Ratchet {
             let entry = parts.and_then(|(size, what)| Some((what, size.parse().ok()?)));
             match entry {
                 Some((what, size)) => {
-                    let listed = Listed {
-                        line,
-                        size,
-                        seen: false,
-                    };
+                    let listed = Listed { line, size, seen: false };
                     if ratchet.listed.insert(what.to_owned(), listed).is_some() {
                         ratchet.complain(line, format!("`{what}` is listed twice"));
                     }
@@ -70,23 +63,15 @@ impl Ratchet {
             let reason = format!("grew from {allowed} to {size} lines: the limit is {limit}");
             self.findings.push(Finding::new(path, line, reason));
         } else if size <= limit {
-            self.complain(
-                listed_line,
-                format!("`{what}` keeps the limit now: remove this line"),
-            );
+            self.complain(listed_line, format!("`{what}` keeps the limit now: remove this line"));
         } else if size < allowed {
-            self.complain(
-                listed_line,
-                format!("`{what}` shrank: lower {allowed} to {size}"),
-            );
+            self.complain(listed_line, format!("`{what}` shrank: lower {allowed} to {size}"));
         }
     }
 
     pub(super) fn into_findings(mut self) -> Vec<Finding> {
         let gone = self.listed.iter().filter(|(_, listed)| !listed.seen);
-        let gone: Vec<_> = gone
-            .map(|(what, listed)| (what.clone(), listed.line))
-            .collect();
+        let gone: Vec<_> = gone.map(|(what, listed)| (what.clone(), listed.line)).collect();
         for (what, line) in gone {
             self.complain(line, format!("`{what}` does not exist: remove this line"));
         }
@@ -94,7 +79,6 @@ impl Ratchet {
     }
 
     fn complain(&mut self, line: usize, reason: impl Into<String>) {
-        self.findings
-            .push(Finding::new(Tree::RATCHET_PATH, line, reason));
+        self.findings.push(Finding::new(Tree::RATCHET_PATH, line, reason));
     }
 }

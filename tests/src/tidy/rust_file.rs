@@ -68,12 +68,7 @@ impl RustFile {
             lines: text.lines().count(),
             test_lines: Vec::new(),
         };
-        Reader {
-            file: &mut file,
-            place: Place::Free,
-            in_test: false,
-        }
-        .visit_file(&syntax);
+        Reader { file: &mut file, place: Place::Free, in_test: false }.visit_file(&syntax);
         Ok(file)
     }
 
@@ -89,9 +84,7 @@ impl RustFile {
 
     /// How many lines do not belong to a test.
     pub(super) fn lines_without_tests(&self) -> usize {
-        (1..=self.lines)
-            .filter(|line| !self.is_test_line(*line))
-            .count()
+        (1..=self.lines).filter(|line| !self.is_test_line(*line)).count()
     }
 
     /// The lines on which a sequence of tokens begins.
@@ -106,9 +99,7 @@ impl RustFile {
 /// code, too.
 fn is_test_path(path: &str) -> bool {
     let inside = path.strip_prefix("tests/").unwrap_or(path);
-    inside
-        .split('/')
-        .any(|component| component == "tests" || component == "tests.rs")
+    inside.split('/').any(|component| component == "tests" || component == "tests.rs")
 }
 
 /// Walks through the syntax of a file and notes what is in it.
@@ -140,10 +131,7 @@ impl Reader<'_> {
     fn use_tree(&mut self, tree: &syn::UseTree, prefix: &[String]) {
         let mut with = |name: String, line| {
             let segments: Vec<_> = prefix.iter().cloned().chain([name]).collect();
-            self.file.paths.push(PathUse {
-                segments: segments.clone(),
-                line,
-            });
+            self.file.paths.push(PathUse { segments: segments.clone(), line });
             segments
         };
         match tree {
@@ -173,9 +161,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         if attributes_of(item).iter().any(is_for_tests) {
             self.in_test = true;
             let span = item.span();
-            self.file
-                .test_lines
-                .push(span.start().line..=span.end().line);
+            self.file.test_lines.push(span.start().line..=span.end().line);
         }
         visit::visit_item(self, item);
         self.in_test = outer;
@@ -196,11 +182,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
-        let place = if item.trait_.is_some() {
-            Place::Trait
-        } else {
-            Place::Inherent
-        };
+        let place = if item.trait_.is_some() { Place::Trait } else { Place::Inherent };
         self.inside(place, |reader| visit::visit_item_impl(reader, item));
     }
 

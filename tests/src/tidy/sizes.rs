@@ -33,9 +33,7 @@ pub(super) fn check_sizes(files: &[RustFile], ratchet: &mut Ratchet) {
 }
 
 pub(super) fn check_columns(files: &BTreeMap<String, String>) -> Vec<Finding> {
-    let code = files
-        .iter()
-        .filter(|(path, _)| !path.ends_with(".md") && !path.ends_with(".toml"));
+    let code = files.iter().filter(|(path, _)| !path.ends_with(".md") && !path.ends_with(".toml"));
     let lines = code.flat_map(|(path, text)| text.lines().enumerate().map(move |l| (path, l)));
     lines
         .filter_map(|(path, (index, line))| {

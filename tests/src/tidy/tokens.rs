@@ -71,10 +71,7 @@ impl Tokens {
         let first = self.tokens.len();
         self.add(group.stream());
         if after_pound && open == "[" {
-            let tokens = self.tokens[first..]
-                .iter()
-                .map(|token| token.text.clone())
-                .collect();
+            let tokens = self.tokens[first..].iter().map(|token| token.text.clone()).collect();
             self.attributes.push(Attribute { tokens, line });
         }
         self.push(close.to_owned(), group.span_close().end().line);
@@ -101,17 +98,12 @@ pub(super) fn paths(tokens: &[Token]) -> Vec<PathUse> {
             segments.push(pair[1].text.clone());
         }
         if segments.len() > 1 {
-            paths.push(PathUse {
-                segments,
-                line: token.line,
-            });
+            paths.push(PathUse { segments, line: token.line });
         }
     }
     paths
 }
 
 fn is_name(token: &Token) -> bool {
-    token
-        .text
-        .starts_with(|letter: char| letter.is_alphabetic() || letter == '_')
+    token.text.starts_with(|letter: char| letter.is_alphabetic() || letter == '_')
 }

@@ -1,9 +1,6 @@
 //! The source as text.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "reads the source, which is no database"
-)]
+#![expect(clippy::disallowed_methods, reason = "reads the source, which is no database")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -50,26 +47,17 @@ fn read_directory(
     prefix: &str,
     files: &mut BTreeMap<String, String>,
 ) -> Result<(), TreeError> {
-    let failed = |error| TreeError {
-        path: directory.to_owned(),
-        error,
-    };
+    let failed = |error| TreeError { path: directory.to_owned(), error };
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let failed = |error| TreeError {
-            path: path.clone(),
-            error,
-        };
+        let failed = |error| TreeError { path: path.clone(), error };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with('.') || SKIPPED.contains(&name.as_ref()) {
             continue;
         }
         if fs::metadata(&path).map_err(failed)?.is_dir() {
             read_directory(&path, &format!("{prefix}{name}/"), files)?;
-        } else if path
-            .extension()
-            .is_some_and(|found| EXTENSIONS.iter().any(|e| found == *e))
-        {
+        } else if path.extension().is_some_and(|found| EXTENSIONS.iter().any(|e| found == *e)) {
             let text = fs::read_to_string(&path).map_err(failed)?;
             files.insert(format!("{prefix}{name}"), text);
         }

@@ -4,11 +4,7 @@ use super::finding::Finding;
 use super::rust_file::RustFile;
 
 /// Marks of unfinished work, in two parts because this file is read as well.
-const MARKS: [&str; 3] = [
-    concat!("XX", "X"),
-    concat!("FIX", "ME"),
-    concat!("TO", "DO"),
-];
+const MARKS: [&str; 3] = [concat!("XX", "X"), concat!("FIX", "ME"), concat!("TO", "DO")];
 
 /// Names of modules that say nothing about what is in them.
 const EMPTY_NAMES: [&str; 6] = ["common", "helper", "helpers", "misc", "util", "utils"];

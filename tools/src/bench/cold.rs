@@ -44,24 +44,15 @@ impl Files {
     pub(super) fn open(disk: &Arc<dyn Disk>) -> Result<Self, Failure> {
         let failed = |action, name: &str| {
             let path = disk.path(name);
-            move |source| Failure::Io {
-                action,
-                path,
-                source,
-            }
+            move |source| Failure::Io { action, path, source }
         };
         let mut files = Vec::new();
         for name in disk.list().map_err(failed("list", ""))? {
-            let file = disk
-                .open(&name, Access::Read)
-                .map_err(failed("open", &name))?;
+            let file = disk.open(&name, Access::Read).map_err(failed("open", &name))?;
             let length = file.length().map_err(failed("measure", &name))?;
             files.push((file, length));
         }
-        Ok(Self {
-            files,
-            path: disk.path(""),
-        })
+        Ok(Self { files, path: disk.path("") })
     }
 
     /// Bytes of all files.
@@ -74,8 +65,7 @@ impl Files {
     pub(super) fn drop_cache(&self) -> Result<Dropped, Failure> {
         let (cached_pages_before, pages) = self.cached_pages()?;
         for (file, _) in &self.files {
-            file.drop_cache()
-                .map_err(|source| self.failure("drop the cache of", source))?;
+            file.drop_cache().map_err(|source| self.failure("drop the cache of", source))?;
         }
         let (cached_pages_after, _) = self.cached_pages()?;
         if cached_pages_after > CACHED_PAGES_MAX.max(pages / CACHED_SHARE) {
@@ -87,11 +77,7 @@ impl Files {
                 grouped(pages),
             )));
         }
-        Ok(Dropped {
-            pages,
-            cached_pages_before,
-            cached_pages_after,
-        })
+        Ok(Dropped { pages, cached_pages_before, cached_pages_after })
     }
 
     /// Cached pages, and how many there are.
@@ -136,20 +122,13 @@ impl Files {
             latencies.add(&times);
             from_disk = from_disk.zip(waited).map(|(a, b)| a + b);
         }
-        Ok(RawReads {
-            from_disk,
-            latency: latencies.summary(),
-        })
+        Ok(RawReads { from_disk, latency: latencies.summary() })
     }
 
     /// Distinct pages, as (index of the file, offset), in random order.
     fn choose_pages(&self, seed: u64) -> Vec<(usize, u64)> {
         let mut random = Random::from_seed(seed);
-        let pages: u64 = self
-            .files
-            .iter()
-            .map(|(_, length)| length / PAGE_LENGTH)
-            .sum();
+        let pages: u64 = self.files.iter().map(|(_, length)| length / PAGE_LENGTH).sum();
         let mut chosen = BTreeSet::new();
         let mut order = Vec::new();
         let tries = if pages == 0 { 0 } else { RAW_READS_MAX };
@@ -176,12 +155,7 @@ impl Files {
         stop: &Interrupt,
     ) -> Result<(Latencies, Option<u64>), Failure> {
         let counters = ThreadCounters::open();
-        let read = || {
-            counters
-                .as_ref()
-                .and_then(ThreadCounters::read)
-                .unwrap_or_default()
-        };
+        let read = || counters.as_ref().and_then(ThreadCounters::read).unwrap_or_default();
         let mut waited = counters.is_some().then_some(0);
         let mut latencies = Latencies::new();
         let mut buffer = vec![0; usize::try_from(PAGE_LENGTH).expect("a page is short")];
@@ -202,11 +176,7 @@ impl Files {
     }
 
     fn failure(&self, action: &'static str, source: std::io::Error) -> Failure {
-        Failure::Io {
-            action,
-            path: self.path.clone(),
-            source,
-        }
+        Failure::Io { action, path: self.path.clone(), source }
     }
 }
 

@@ -162,9 +162,7 @@ impl Filler {
             worker,
             partitions,
             is_pipelined: args.pipelined,
-            deadline: args
-                .seconds
-                .and_then(|s| now.checked_add(Duration::from_secs(s))),
+            deadline: args.seconds.and_then(|s| now.checked_add(Duration::from_secs(s))),
             tid: Tid::at(start),
             batches: 0,
             records: 0,
@@ -180,9 +178,7 @@ impl Filler {
         let progress = ProgressBar::new(records.left()).with_style(progress_style());
         loop {
             let objects = records.next_batch(batch);
-            let is_over = self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline);
+            let is_over = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if objects.is_empty() || is_over || stop.is_asked() {
                 break;
             }
@@ -212,10 +208,7 @@ impl Filler {
         for object in objects {
             self.make_room()?;
             let partition = self.partitions.of_oid(object.oid);
-            let data = ObjectData {
-                data: Some(object.data.clone()),
-                ..ObjectData::default()
-            };
+            let data = ObjectData { data: Some(object.data.clone()), ..ObjectData::default() };
             self.engine.store(ttid, partition, object.oid, &data)?;
             self.data_bytes += object.data.len() as u64;
         }
@@ -223,15 +216,11 @@ impl Filler {
         let transaction = Transaction {
             ttid,
             description: Bytes::from(format!("bench fill, batch {token}")),
-            oids: objects
-                .iter()
-                .map(|object| object.oid)
-                .collect::<Vec<Oid>>(),
+            oids: objects.iter().map(|object| object.oid).collect::<Vec<Oid>>(),
             ..Transaction::default()
         };
         let partition = self.partitions.of_tid(tid);
-        self.engine
-            .commit(token, ttid, tid, partition, Some(transaction))?;
+        self.engine.commit(token, ttid, tid, partition, Some(transaction))?;
         self.under_way.push_back((token, start));
         if self.is_pipelined {
             return self.poll(Wait::No);
@@ -259,10 +248,7 @@ impl Filler {
             let Some((token, start)) = self.under_way.pop_front() else {
                 unreachable!("only batches have tokens")
             };
-            assert_eq!(
-                token, completion.token,
-                "batches complete in the order of the log"
-            );
+            assert_eq!(token, completion.token, "batches complete in the order of the log");
             self.latencies.record(start.elapsed());
         }
         Ok(())
@@ -281,9 +267,7 @@ impl Filler {
         }
         let settled = Instant::now();
         let figures = self.engine.figures();
-        let Self {
-            mut engine, worker, ..
-        } = self;
+        let Self { mut engine, worker, .. } = self;
         worker.stop(&mut engine)?;
         match args.no_close {
             true => drop(engine),

@@ -62,11 +62,7 @@ impl Latencies {
         let bounds: Vec<u64> = bounds().collect();
         let mut rows: Vec<Row> = bounds
             .windows(2)
-            .map(|pair| Row {
-                from_ns: pair[0],
-                to_ns: pair[1],
-                count: 0,
-            })
+            .map(|pair| Row { from_ns: pair[0], to_ns: pair[1], count: 0 })
             .collect();
         for recorded in self.0.iter_recorded() {
             let value = recorded.value_iterated_to();
@@ -77,10 +73,7 @@ impl Latencies {
         }
         let is_used = |row: &Row| row.count > 0;
         let first = rows.iter().position(is_used).unwrap_or(0);
-        let end = rows
-            .iter()
-            .rposition(is_used)
-            .map_or(first, |last| last + 1);
+        let end = rows.iter().rposition(is_used).map_or(first, |last| last + 1);
         rows[first..end].to_vec()
     }
 }
@@ -128,12 +121,7 @@ impl Summary {
     /// One row of text a range of times. Bars grow with the logarithm of the count, so that a
     /// single slow operation among millions is seen.
     pub(super) fn bars(&self) -> String {
-        let count_max = self
-            .histogram
-            .iter()
-            .map(|row| row.count)
-            .max()
-            .unwrap_or(0);
+        let count_max = self.histogram.iter().map(|row| row.count).max().unwrap_or(0);
         let mut text = String::new();
         for row in &self.histogram {
             let bar = bar(row.count, count_max);
@@ -184,24 +172,9 @@ mod tests {
         }
         let summary = latencies.summary();
         assert_eq!(summary.count, 7);
-        assert_eq!(
-            summary.histogram.iter().map(|row| row.count).sum::<u64>(),
-            7
-        );
-        assert_eq!(
-            summary.histogram[0],
-            Row {
-                from_ns: 10,
-                to_ns: 15,
-                count: 2
-            }
-        );
-        assert!(
-            summary
-                .histogram
-                .windows(2)
-                .all(|rows| rows[0].to_ns == rows[1].from_ns)
-        );
+        assert_eq!(summary.histogram.iter().map(|row| row.count).sum::<u64>(), 7);
+        assert_eq!(summary.histogram[0], Row { from_ns: 10, to_ns: 15, count: 2 });
+        assert!(summary.histogram.windows(2).all(|rows| rows[0].to_ns == rows[1].from_ns));
         assert_eq!(summary.histogram.last().map(|row| row.count), Some(1));
     }
 
@@ -224,10 +197,6 @@ mod tests {
         let summary = fast.summary();
         assert_eq!((summary.count, summary.p50_ns), (100, 1_000));
         assert!((100_000..100_200).contains(&summary.max_ns));
-        assert!(
-            summary.line().starts_with("p50 1.00  p90 1.00"),
-            "{}",
-            summary.line()
-        );
+        assert!(summary.line().starts_with("p50 1.00  p90 1.00"), "{}", summary.line());
     }
 }

@@ -98,9 +98,7 @@ const EXAMPLES: &str = "Examples:
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.01..=86_400.0).contains(&seconds) => Ok(seconds),
-        _ => Err(String::from(
-            "expected a number of seconds, from 0.01 to 86400",
-        )),
+        _ => Err(String::from("expected a number of seconds, from 0.01 to 86400")),
     }
 }
 
@@ -108,12 +106,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode, Failure> {
     let stop = Interrupt::listen()?;
     // The database is opened anew after this, so that nothing is mapped or cached any more.
     let sample = choose(args, &stop)?;
-    let bench = Bench {
-        args,
-        stop,
-        opened: Opened::new(args)?,
-        sample,
-    };
+    let bench = Bench { args, stop, opened: Opened::new(args)?, sample };
     let outcome = match args.cold {
         true => bench.cold()?,
         false => bench.warm()?,
@@ -138,20 +131,14 @@ fn choose(args: &LoadArgs, stop: &Interrupt) -> Result<Sample, Failure> {
     let sample = Sample::collect(reader, partitions, population, length_max, args.seed, stop)?;
     if sample.keys.is_empty() {
         let path = args.directory.display();
-        return Err(Failure::Refused(format!(
-            "{path}: there is nothing to load"
-        )));
+        return Err(Failure::Refused(format!("{path}: there is nothing to load")));
     }
     Ok(sample)
 }
 
 impl LoadArgs {
     fn population(&self) -> Population {
-        if self.old {
-            Population::Revisions
-        } else {
-            Population::Newest
-        }
+        if self.old { Population::Revisions } else { Population::Newest }
     }
 
     fn mode(&self) -> Mode {
@@ -178,11 +165,7 @@ impl Opened {
             Mode::Mapped => ReadMode::Mapped,
             Mode::Calls | Mode::Queue => ReadMode::Calls,
         };
-        Ok(Self {
-            disk: Arc::clone(engine.disk()),
-            reader: engine.reader(mode),
-            partitions,
-        })
+        Ok(Self { disk: Arc::clone(engine.disk()), reader: engine.reader(mode), partitions })
     }
 }
 
@@ -214,10 +197,7 @@ impl Bench<'_> {
         let threads = usize::from(self.args.threads);
         let raw_reads = files.read_pages(threads, self.args.seed, &self.stop)?;
         let after = files.drop_cache()?;
-        let cache = Dropped {
-            cached_pages_before: before.cached_pages_before,
-            ..after
-        };
+        let cache = Dropped { cached_pages_before: before.cached_pages_before, ..after };
         let mut memory = Memory::default();
         let bytes_before = disk_bytes_read();
         let calls_before = self.opened.reader.read_calls();
@@ -229,9 +209,7 @@ impl Bench<'_> {
         };
         let tally = self.task(Rounds::Cold(loads_max)).run(&mut memory)?;
         let read_calls = self.opened.reader.read_calls() - calls_before;
-        let bytes = disk_bytes_read()
-            .zip(bytes_before)
-            .map(|(after, before)| after - before);
+        let bytes = disk_bytes_read().zip(bytes_before).map(|(after, before)| after - before);
         let loads = tally.latencies.count() as f64;
         let reads = match self.args.mode() {
             Mode::Queue => None,

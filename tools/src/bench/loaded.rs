@@ -55,9 +55,7 @@ pub(super) struct Cold {
 
 impl Report for Outcome {
     fn text(&self) -> String {
-        let Self {
-            latency, memory, ..
-        } = self;
+        let Self { latency, memory, .. } = self;
         let what = match self.revisions {
             "newest" => "objects, newest revision",
             _ => "revisions",
@@ -79,11 +77,7 @@ impl Report for Outcome {
             let _ = writeln!(text, "{name:<8} {value}");
         };
         if let Some(loads) = self.warmed_up {
-            let end = if loads < self.sample {
-                ": not all, for lack of time"
-            } else {
-                ""
-            };
+            let end = if loads < self.sample { ": not all, for lack of time" } else { "" };
             line("warm-up", format!("{} loads{end}", grouped(loads)));
         }
         if let Some(cold) = &self.cold {
@@ -126,9 +120,7 @@ impl Report for Outcome {
 
 impl Cold {
     fn lines(&self, mode: Mode, latency: &Summary, line: &mut impl FnMut(&str, String)) {
-        let Self {
-            cache, raw_reads, ..
-        } = self;
+        let Self { cache, raw_reads, .. } = self;
         let figure = |value: Option<f64>, digits| match value {
             Some(value) => format!("{value:.digits$}"),
             None => String::from("?"),
@@ -157,18 +149,13 @@ impl Cold {
                 figure(self.disk_bytes_per_load, 0),
             ),
         );
-        if self
-            .from_disk_share
-            .is_some_and(|share| share < COLD_SHARE_MIN)
-        {
+        if self.from_disk_share.is_some_and(|share| share < COLD_SHARE_MIN) {
             let reason =
                 "most loads found what the system had read ahead: not what a cold load takes";
             line("note", String::from(reason));
         }
         let raw = &raw_reads.latency;
-        let raw_share = raw_reads
-            .from_disk
-            .map(|reads| ratio(reads as f64, raw.count as f64));
+        let raw_share = raw_reads.from_disk.map(|reads| ratio(reads as f64, raw.count as f64));
         line(
             "raw",
             format!(

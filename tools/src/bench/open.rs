@@ -52,11 +52,7 @@ pub(crate) fn run(args: &OpenArgs) -> Result<ExitCode, Failure> {
     let disk: Arc<dyn Disk> = args.disk.directory(&args.directory, OpenMode::ReadWrite)?;
     let names = disk.list().map_err(|source| {
         let path = args.directory.display().to_string();
-        Failure::Io {
-            action: "list",
-            path,
-            source,
-        }
+        Failure::Io { action: "list", path, source }
     })?;
     let was_closed = names.iter().any(|name| name == CLOSED);
     let files = Files::open(&disk)?;
@@ -73,9 +69,7 @@ pub(crate) fn run(args: &OpenArgs) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     let engine = Engine::open(disk, Options::default(), engine::OpenMode::ReadWrite)?;
     let opened = Instant::now();
-    let bytes_read = bytes_read_by_calls()
-        .zip(bytes_before)
-        .map(|(after, before)| after - before);
+    let bytes_read = bytes_read_by_calls().zip(bytes_before).map(|(after, before)| after - before);
     memory.look();
     let transactions_in_doubt = engine.transactions().count() as u64;
     match args.no_close {
@@ -134,11 +128,7 @@ impl Report for Outcome {
              end      {close}\n",
             megabytes(self.database_bytes),
             self.open_seconds,
-            if self.is_cold {
-                " with empty caches"
-            } else {
-                ""
-            },
+            if self.is_cold { " with empty caches" } else { "" },
             megabytes(self.anonymous_bytes),
             megabytes(self.anonymous_bytes_before),
             grouped(self.transactions_in_doubt),

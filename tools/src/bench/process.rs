@@ -35,10 +35,7 @@ pub(super) fn bytes_read_by_calls() -> Option<u64> {
 
 /// Bytes that were fetched from the device for this process, readahead included.
 pub(super) fn disk_bytes_read() -> Option<u64> {
-    field(
-        &std::fs::read_to_string("/proc/self/io").ok()?,
-        "\nread_bytes:",
-    )
+    field(&std::fs::read_to_string("/proc/self/io").ok()?, "\nread_bytes:")
 }
 
 /// What a thread has waited for the disk.
@@ -63,9 +60,7 @@ impl ThreadTime {
     /// Of this thread, since it began.
     pub(super) fn now() -> Option<Self> {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        let mut times = text
-            .split_whitespace()
-            .map(|word| word.parse().map(Duration::from_nanos));
+        let mut times = text.split_whitespace().map(|word| word.parse().map(Duration::from_nanos));
         let (running, starving) = (times.next()?.ok()?, times.next()?.ok()?);
         Some(Self { running, starving })
     }
@@ -100,15 +95,8 @@ impl ThreadCounters {
         let bytes = field(text(&self.io, &mut buffer)?, "\nread_bytes:")?;
         let stat = text(&self.stat, &mut buffer)?;
         let (_, words) = stat.rsplit_once(')')?;
-        let major_faults = words
-            .split_whitespace()
-            .nth(MAJOR_FAULTS_WORD)?
-            .parse()
-            .ok()?;
-        Some(DiskReads {
-            bytes,
-            major_faults,
-        })
+        let major_faults = words.split_whitespace().nth(MAJOR_FAULTS_WORD)?.parse().ok()?;
+        Some(DiskReads { bytes, major_faults })
     }
 }
 

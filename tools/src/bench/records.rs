@@ -54,14 +54,7 @@ impl Records {
         assert!(LENGTH_MIN <= lengths.0 && lengths.0 <= lengths.1 && lengths.1 <= LENGTH_MAX);
         let mut random = Random::from_seed(seed);
         let pool = make_pool(&mut random);
-        Self {
-            pool,
-            random,
-            lengths,
-            records_left: records,
-            oids,
-            oids_used: 0,
-        }
+        Self { pool, random, lengths, records_left: records, oids, oids_used: 0 }
     }
 
     /// How many are still to be made.
@@ -79,23 +72,14 @@ impl Records {
             if all_are_in && self.oids_used == self.oids {
                 break;
             }
-            let oid = if all_are_in {
-                self.oids_used
-            } else {
-                self.draw_oid()
-            };
+            let oid = if all_are_in { self.oids_used } else { self.draw_oid() };
             if seen.insert(oid) {
                 self.oids_used = self.oids_used.max(oid + 1);
                 self.records_left -= 1;
                 oids.push(Oid::new(oid));
             }
         }
-        oids.into_iter()
-            .map(|oid| SyntheticObject {
-                oid,
-                data: self.draw_data(),
-            })
-            .collect()
+        oids.into_iter().map(|oid| SyntheticObject { oid, data: self.draw_data() }).collect()
     }
 
     fn draw_oid(&mut self) -> u64 {
@@ -150,13 +134,9 @@ mod tests {
 
     #[test]
     fn there_are_as_many_records_and_objects_as_asked_for() {
-        for (records, oids, batch) in [
-            (1, 1, 1),
-            (1000, 1, 10),
-            (1000, 1000, 7),
-            (5000, 1250, 100),
-            (300, 2, 1000),
-        ] {
+        for (records, oids, batch) in
+            [(1, 1, 1), (1000, 1, 10), (1000, 1000, 7), (5000, 1250, 100), (300, 2, 1000)]
+        {
             let batches = all(1, records, oids, batch);
             let flat: Vec<_> = batches.iter().flatten().collect();
             assert_eq!(flat.len() as u64, records);
@@ -166,10 +146,7 @@ mod tests {
                 let distinct: BTreeSet<_> = objects.iter().map(|object| object.oid).collect();
                 assert_eq!(distinct.len(), objects.len());
             }
-            assert!(
-                flat.iter()
-                    .all(|object| (200..=1024).contains(&object.data.len()))
-            );
+            assert!(flat.iter().all(|object| (200..=1024).contains(&object.data.len())));
         }
     }
 

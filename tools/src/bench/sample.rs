@@ -79,10 +79,7 @@ fn live_page(
     let lookup = LiveOidsLookup::new(snapshot.clone(), partition, from, TID_LAST, PAGE_LENGTH);
     let page = reader.run(lookup)?;
     for oid in page.oids {
-        reservoir.offer(Key {
-            oid,
-            tid: Tid::ZERO,
-        });
+        reservoir.offer(Key { oid, tid: Tid::ZERO });
     }
     let last = page.last.filter(|_| page.examined == PAGE_LENGTH);
     let next = last.and_then(|last| last.get().checked_add(1));
@@ -115,12 +112,7 @@ struct Reservoir {
 
 impl Reservoir {
     fn new(length_max: usize, seed: u64) -> Self {
-        Self {
-            keys: Vec::new(),
-            length_max,
-            seen: 0,
-            random: Random::from_seed(seed),
-        }
+        Self { keys: Vec::new(), length_max, seen: 0, random: Random::from_seed(seed) }
     }
 
     fn offer(&mut self, key: Key) {
@@ -137,10 +129,7 @@ impl Reservoir {
 
     fn into_sample(mut self) -> Sample {
         self.random.shuffle(&mut self.keys);
-        Sample {
-            keys: self.keys,
-            population: self.seen,
-        }
+        Sample { keys: self.keys, population: self.seen }
     }
 }
 
@@ -154,10 +143,7 @@ mod tests {
         for seed in 0..2_000 {
             let mut reservoir = Reservoir::new(3, seed);
             for oid in 0..10 {
-                reservoir.offer(Key {
-                    oid: Oid::new(oid),
-                    tid: Tid::ZERO,
-                });
+                reservoir.offer(Key { oid: Oid::new(oid), tid: Tid::ZERO });
             }
             let sample = reservoir.into_sample();
             assert_eq!((sample.keys.len(), sample.population), (3, 10));
@@ -165,27 +151,17 @@ mod tests {
                 counts[usize::try_from(key.oid.get()).unwrap()] += 1;
             }
         }
-        assert!(
-            counts.iter().all(|count| (500..700).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (500..700).contains(count)), "{counts:?}");
     }
 
     #[test]
     fn few_keys_are_all_there() {
         let mut reservoir = Reservoir::new(100, 1);
         for oid in 0..10 {
-            reservoir.offer(Key {
-                oid: Oid::new(oid),
-                tid: Tid::ZERO,
-            });
+            reservoir.offer(Key { oid: Oid::new(oid), tid: Tid::ZERO });
         }
-        let mut oids: Vec<u64> = reservoir
-            .into_sample()
-            .keys
-            .iter()
-            .map(|key| key.oid.get())
-            .collect();
+        let mut oids: Vec<u64> =
+            reservoir.into_sample().keys.iter().map(|key| key.oid.get()).collect();
         assert_ne!(oids, (0..10).collect::<Vec<_>>(), "in random order");
         oids.sort_unstable();
         assert_eq!(oids, (0..10).collect::<Vec<_>>());

@@ -146,13 +146,7 @@ impl Task<'_> {
             Rounds::Cold(keys_max) => keys_max,
             Rounds::WarmUp | Rounds::Endless => usize::MAX,
         };
-        let keys = self
-            .sample
-            .keys
-            .iter()
-            .take(keys_max)
-            .skip(number)
-            .step_by(self.threads);
+        let keys = self.sample.keys.iter().take(keys_max).skip(number).step_by(self.threads);
         let start = Instant::now();
         let mut tally = match (self.style, self.rounds) {
             (Style::Waiting, Rounds::Cold(_)) => self.load_cold(keys),
@@ -188,12 +182,7 @@ impl Task<'_> {
         let counters = ThreadCounters::open();
         let mut tally = Tally::new(counters.is_some());
         let deadline = Instant::now() + self.duration;
-        let read = || {
-            counters
-                .as_ref()
-                .and_then(ThreadCounters::read)
-                .unwrap_or_default()
-        };
+        let read = || counters.as_ref().and_then(ThreadCounters::read).unwrap_or_default();
         let mut before = read();
         for key in keys {
             let start = Instant::now();

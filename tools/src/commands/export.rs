@@ -52,10 +52,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     let stopwatch = Stopwatch::start();
     let interrupt = Interrupt::listen()?;
     let database = args.database.open()?;
-    let mut target = Export {
-        writer: Writer::create(&args.target)?,
-        counts: Counts::default(),
-    };
+    let mut target = Export { writer: Writer::create(&args.target)?, counts: Counts::default() };
     write(&database, &mut target, &interrupt)?;
     let counts = target.counts;
     let file_bytes = target.writer.finish()?.get();
@@ -81,11 +78,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(
-    database: &Database,
-    target: &mut Export,
-    interrupt: &Interrupt,
-) -> Result<(), Failure> {
+fn write(database: &Database, target: &mut Export, interrupt: &Interrupt) -> Result<(), Failure> {
     let bounds = database.bounds()?;
     let first = bounds.tid_first.unwrap_or(Tid::ZERO).get();
     let last = bounds.tid_last.unwrap_or(Tid::ZERO).get();

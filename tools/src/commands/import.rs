@@ -168,7 +168,8 @@ fn print(
         });
     }
     if let Some(tid) = imported.resumed_after {
-        output.line(format_args!("went on after transaction {tid}, the last one in {directory}"))?;
+        output
+            .line(format_args!("went on after transaction {tid}, the last one in {directory}"))?;
     }
     let megabytes = data_bytes as f64 / 1e6;
     output.line(format_args!(

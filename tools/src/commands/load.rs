@@ -168,18 +168,7 @@ impl Revision {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Answer {
-    Revision {
-        oid: String,
-        tid: String,
-        next_tid: Option<String>,
-        size: usize,
-        sha256: String,
-    },
-    Missing {
-        oid: String,
-        error: &'static str,
-    },
-    Misunderstood {
-        error: String,
-    },
+    Revision { oid: String, tid: String, next_tid: Option<String>, size: usize, sha256: String },
+    Missing { oid: String, error: &'static str },
+    Misunderstood { error: String },
 }

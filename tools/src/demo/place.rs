@@ -31,11 +31,7 @@ impl Place {
         };
         let failed = |action| {
             let path = path.display().to_string();
-            move |source| Failure::Io {
-                action,
-                path,
-                source,
-            }
+            move |source| Failure::Io { action, path, source }
         };
         if !path.exists() {
             std::fs::create_dir(path).map_err(failed("make the directory"))?;
@@ -44,9 +40,7 @@ impl Place {
             None => Ok(Self::Kept(path.to_owned())),
             Some(_) => {
                 let path = path.display();
-                Err(Failure::Refused(format!(
-                    "{path}: not empty; give a new directory"
-                )))
+                Err(Failure::Refused(format!("{path}: not empty; give a new directory")))
             }
         }
     }
@@ -61,11 +55,7 @@ impl Place {
     pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         std::fs::write(path, bytes).map_err(|source| {
             let path = path.display().to_string();
-            Failure::Io {
-                action: "write",
-                path,
-                source,
-            }
+            Failure::Io { action: "write", path, source }
         })
     }
 

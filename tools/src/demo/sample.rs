@@ -32,10 +32,7 @@ impl Sample {
     fn compare(&self, hashes: Hashes, path: &Path) -> Result<(), Failure> {
         let found = hashes.finish();
         let expected = (&self.dump_sha256, &self.dump_without_data_txn_sha256);
-        let found = (
-            &found.sha256.to_string(),
-            &found.sha256_without_data_tids.to_string(),
-        );
+        let found = (&found.sha256.to_string(), &found.sha256_without_data_tids.to_string());
         match found == expected {
             true => Ok(()),
             false => Err(Failure::Damaged(format!(
@@ -48,10 +45,7 @@ impl Sample {
 
 /// Whether a database has exactly what the sample has.
 pub(super) fn check_database(sample: &Sample, directory: &Path) -> Result<(), Failure> {
-    let database = DatabaseArgs {
-        directory: directory.to_owned(),
-    }
-    .open()?;
+    let database = DatabaseArgs { directory: directory.to_owned() }.open()?;
     let mut hashes = Hashes::new();
     records::replay(&database, &mut hashes, |_| Ok(()), Failure::output)?;
     sample.compare(hashes, directory)

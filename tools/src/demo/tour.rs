@@ -24,11 +24,7 @@ pub(crate) fn run(keep: Option<&Path>) -> Result<ExitCode, Failure> {
     let interrupt = Interrupt::listen()?;
     let place = Place::make(keep)?;
     let sample = Sample::embedded()?;
-    let (source, site, copy) = (
-        place.file("sample.fs"),
-        place.file("site"),
-        place.file("copy.fs"),
-    );
+    let (source, site, copy) = (place.file("sample.fs"), place.file("site"), place.file("copy.fs"));
     place.write(&source, Sample::BYTES)?;
     let (source, site, copy) = (source.as_os_str(), site.as_os_str(), copy.as_os_str());
     let demo = Demo { interrupt };
@@ -40,35 +36,20 @@ pub(crate) fn run(keep: Option<&Path>) -> Result<ExitCode, Failure> {
         sample.records,
         place.description(),
     ))?;
-    demo.step(
-        "Import it, every revision of every object",
-        &words!["import", source, site],
-    )?;
-    demo.step(
-        "Hash everything that is in it now",
-        &words!["dump", "--sha256", site],
-    )?;
+    demo.step("Import it, every revision of every object", &words!["import", source, site])?;
+    demo.step("Hash everything that is in it now", &words!["dump", "--sha256", site])?;
     check_database(&sample, Path::new(site))?;
     demo.say("-> as ZODB read the FileStorage: the same bytes, to the last one.")?;
     demo.step("What is in it, and what it takes", &words!["stat", site])?;
     demo.step("The last transactions", &words!["tail", "-n", "2", site])?;
-    demo.step(
-        "An object with a long history",
-        &words!["history", "-n", "4", site, "6"],
-    )?;
+    demo.step("An object with a long history", &words!["history", "-n", "4", site, "6"])?;
     demo.step("Its newest revision", &words!["load", site, "6"])?;
     demo.step(
         "The revision of some moment in the past",
         &words!["load", site, "6", "--as-of", "2023-03-02 12:00"],
     )?;
-    demo.step(
-        "How long a load takes",
-        &words!["bench", "load", "--seconds", "1", site],
-    )?;
-    demo.step(
-        "The way back: a FileStorage again",
-        &words!["export", site, copy],
-    )?;
+    demo.step("How long a load takes", &words!["bench", "load", "--seconds", "1", site])?;
+    demo.step("The way back: a FileStorage again", &words!["export", site, copy])?;
     check_file(&sample, Path::new(copy))?;
     demo.say("-> it has the same hashes; ZODB opens it.")?;
     demo.step("Check every byte on disk", &words!["fsck", site])?;
@@ -93,10 +74,7 @@ impl Demo {
         self.say(&format!("\n== {title}\n$ neolith{}", typed(words)))?;
         match command_line::run_words(words)? == ExitCode::SUCCESS {
             true => Ok(()),
-            false => Err(Failure::Damaged(format!(
-                "the demo ends here: neolith{}",
-                typed(words)
-            ))),
+            false => Err(Failure::Damaged(format!("the demo ends here: neolith{}", typed(words)))),
         }
     }
 }

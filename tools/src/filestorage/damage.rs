@@ -135,10 +135,7 @@ impl fmt::Display for Damage {
             }
             Damage::Status { found } => {
                 let found = found.escape_ascii();
-                write!(
-                    f,
-                    "expected a transaction status ' ', 'p', 'u' or 'c', found '{found}'"
-                )
+                write!(f, "expected a transaction status ' ', 'p', 'u' or 'c', found '{found}'")
             }
             Damage::UnfinishedInTheMiddle { whole } => write!(
                 f,
@@ -146,11 +143,7 @@ impl fmt::Display for Damage {
                  {whole}), found status '{}'",
                 char::from(STATUS_UNFINISHED)
             ),
-            Damage::LengthInTheMiddle {
-                length_max,
-                found,
-                whole,
-            } => write!(
+            Damage::LengthInTheMiddle { length_max, found, whole } => write!(
                 f,
                 "expected a transaction length of at most {length_max}, as whole transactions \
                  follow (the last at offset {whole}), found {found}"
@@ -159,20 +152,16 @@ impl fmt::Display for Damage {
                 f,
                 "expected a transaction length of at least {length_min} (its header), found {found}"
             ),
-            Damage::RedundantLength { expected, found } => write!(
-                f,
-                "expected the transaction length {expected} once more, found {found}"
-            ),
+            Damage::RedundantLength { expected, found } => {
+                write!(f, "expected the transaction length {expected} once more, found {found}")
+            }
             Damage::RecordSpace { length_min, found } => write!(
                 f,
                 "expected a data record of at least {length_min} bytes, found {found} bytes left \
                  in the transaction"
             ),
             Damage::RecordLength { length_max, found } => {
-                write!(
-                    f,
-                    "expected a data length of at most {length_max}, found {found}"
-                )
+                write!(f, "expected a data length of at most {length_max}, found {found}")
             }
             Damage::DataLength { found } => write!(
                 f,
@@ -200,15 +189,10 @@ impl fmt::Display for Damage {
 impl fmt::Display for BackPointerDamage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BackPointerDamage::Forward { found } => write!(
-                f,
-                "expected a back pointer to an offset before this one, found {found}"
-            ),
-            BackPointerDamage::Oid {
-                target,
-                expected,
-                found,
-            } => write!(
+            BackPointerDamage::Forward { found } => {
+                write!(f, "expected a back pointer to an offset before this one, found {found}")
+            }
+            BackPointerDamage::Oid { target, expected, found } => write!(
                 f,
                 "expected a back pointer to a record of oid {expected}, found {found} at offset \
                  {target}"

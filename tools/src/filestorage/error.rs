@@ -124,11 +124,7 @@ pub enum Field {
 
 impl Error {
     pub(super) fn io(path: &std::path::Path, action: Action, source: io::Error) -> Self {
-        Error::Io {
-            path: path.to_owned(),
-            action,
-            source,
-        }
+        Error::Io { path: path.to_owned(), action, source }
     }
 }
 
@@ -144,19 +140,11 @@ impl std::error::Error for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io {
-                path,
-                action,
-                source,
-            } => {
+            Error::Io { path, action, source } => {
                 write!(f, "{}: {action}: {source}", path.display())
             }
             Error::NotAFile { path } => {
-                write!(
-                    f,
-                    "{}: expected a file, found something else",
-                    path.display()
-                )
+                write!(f, "{}: expected a file, found something else", path.display())
             }
             Error::NotFileStorage { path, found } => write!(
                 f,
@@ -164,18 +152,10 @@ impl fmt::Display for Error {
                 path.display(),
                 Magic(found)
             ),
-            Error::Damaged {
-                path,
-                position,
-                damage,
-            } => {
+            Error::Damaged { path, position, damage } => {
                 write!(f, "{}: offset {position}: {damage}", path.display())
             }
-            Error::Shrunk {
-                path,
-                expected,
-                found,
-            } => write!(
+            Error::Shrunk { path, expected, found } => write!(
                 f,
                 "{}: offset {found}: expected {expected} bytes as when the file was opened, \
                  found its end",
@@ -187,17 +167,10 @@ impl fmt::Display for Error {
             Error::TargetBusy { path } => {
                 write!(f, "{}: is being written by another process", path.display())
             }
-            Error::WriteTidOrder { path, last, tid } => write!(
-                f,
-                "{}: expected a transaction after {last}, found {tid}",
-                path.display()
-            ),
-            Error::MetadataLength {
-                path,
-                tid,
-                field,
-                found,
-            } => write!(
+            Error::WriteTidOrder { path, last, tid } => {
+                write!(f, "{}: expected a transaction after {last}, found {tid}", path.display())
+            }
+            Error::MetadataLength { path, tid, field, found } => write!(
                 f,
                 "{}: transaction {tid}: expected {field} of at most 65535 bytes, all that \
                  FileStorage has place for, found {found} bytes",

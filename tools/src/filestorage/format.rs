@@ -82,9 +82,7 @@ impl Format {
     }
 
     pub(super) fn from_magic(magic: &[u8]) -> Option<Self> {
-        [Format::Fs21, Format::Fs30]
-            .into_iter()
-            .find(|format| format.magic() == magic)
+        [Format::Fs21, Format::Fs30].into_iter().find(|format| format.magic() == magic)
     }
 }
 
@@ -116,9 +114,7 @@ impl Status {
     }
 
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
-        [Status::Committed, Status::Packed]
-            .into_iter()
-            .find(|status| status.byte() == byte)
+        [Status::Committed, Status::Packed].into_iter().find(|status| status.byte() == byte)
     }
 }
 
@@ -229,11 +225,7 @@ impl RecordHeader {
 
     /// Of header and data or back pointer. Cannot be more than 2^64: such a length is none.
     pub(super) fn record_length(&self) -> Option<u64> {
-        let rest = if self.data_length == 0 {
-            BACK_POINTER_LENGTH
-        } else {
-            self.data_length
-        };
+        let rest = if self.data_length == 0 { BACK_POINTER_LENGTH } else { self.data_length };
         rest.checked_add(Self::LENGTH)
     }
 }

@@ -138,11 +138,7 @@ impl Reader {
             Next::Transaction(header) => (Some(header.tid), header.length + REDUNDANT_LENGTH),
             Next::End | Next::Torn => (None, 0),
         };
-        let identity = Identity {
-            format,
-            first_tid,
-            first_length: Length(first_length),
-        };
+        let identity = Identity { format, first_tid, first_length: Length(first_length) };
         Ok(Self {
             window,
             identity,
@@ -207,10 +203,7 @@ impl Reader {
             let length = self.data_length(position, &header)?;
             (Some(self.window.take(payload, length)?), None)
         };
-        self.current = Some(Current {
-            record: position + record_length,
-            ..current
-        });
+        self.current = Some(Current { record: position + record_length, ..current });
         Ok(Some(Record {
             oid: header.oid,
             tid: header.tid,
@@ -246,26 +239,18 @@ impl Reader {
             Next::End => return Ok(None),
             Next::Torn => {
                 let length = Length(self.window.length() - position);
-                self.torn_tail = Some(TornTail {
-                    position: Position(position),
-                    length,
-                });
+                self.torn_tail = Some(TornTail { position: Position(position), length });
                 return Ok(None);
             }
             Next::Transaction(header) => header,
         };
         let counts = Status::from_byte(header.status);
         if counts.is_none() && header.status != STATUS_UNDONE {
-            let damage = Damage::Status {
-                found: header.status,
-            };
+            let damage = Damage::Status { found: header.status };
             return Err(damaged(&self.window, position, damage));
         }
         if header.tid <= self.last_tid {
-            let damage = Damage::TidOrder {
-                last: self.last_tid,
-                found: header.tid,
-            };
+            let damage = Damage::TidOrder { last: self.last_tid, found: header.tid };
             return Err(damaged(&self.window, position, damage));
         }
         Ok(Some((header, counts)))
@@ -303,11 +288,7 @@ impl Reader {
         status: Status,
     ) -> Result<Transaction, Error> {
         let start = self.next + TransactionHeader::LENGTH;
-        let lengths = [
-            header.user_length,
-            header.description_length,
-            header.extension_length,
-        ];
+        let lengths = [header.user_length, header.description_length, header.extension_length];
         let [user, description, extension] = lengths.map(usize::from);
         let mut rest = self.window.take(start, user + description + extension)?;
         Ok(Transaction {
@@ -327,10 +308,7 @@ impl Reader {
         let rest = current.end - position;
         if rest < RECORD_LENGTH_MIN {
             let length_min = Length(RECORD_LENGTH_MIN);
-            let damage = Damage::RecordSpace {
-                length_min,
-                found: Length(rest),
-            };
+            let damage = Damage::RecordSpace { length_min, found: Length(rest) };
             return Err(damaged(&self.window, position, damage));
         }
         let header = RecordHeader::decode(self.window.view(position)?);
@@ -340,15 +318,10 @@ impl Reader {
             return fail(Damage::RecordTransaction { expected, found });
         }
         if header.tid != current.tid {
-            return fail(Damage::RecordTid {
-                expected: current.tid,
-                found: header.tid,
-            });
+            return fail(Damage::RecordTid { expected: current.tid, found: header.tid });
         }
         if header.previous != 0 && !(RECORD_POSITION_MIN..position).contains(&header.previous) {
-            return fail(Damage::Previous {
-                found: Position(header.previous),
-            });
+            return fail(Damage::Previous { found: Position(header.previous) });
         }
         let record_length = self.record_length(position, &header, rest)?;
         Ok((header, record_length))
@@ -363,9 +336,7 @@ impl Reader {
     ) -> Result<u64, Error> {
         let fail = |damage| Err(damaged(&self.window, position, damage));
         if header.version_length != 0 {
-            return fail(Damage::VersionLength {
-                found: header.version_length,
-            });
+            return fail(Damage::VersionLength { found: header.version_length });
         }
         match header.record_length() {
             Some(length) if length <= length_max => Ok(length),
@@ -380,9 +351,7 @@ impl Reader {
         match usize::try_from(header.data_length) {
             Ok(length) if length <= DATA_LENGTH_MAX => Ok(length),
             _ => {
-                let damage = Damage::DataLength {
-                    found: Length(header.data_length),
-                };
+                let damage = Damage::DataLength { found: Length(header.data_length) };
                 Err(damaged(&self.window, position, damage))
             }
         }
@@ -424,29 +393,20 @@ impl Reader {
         };
         let target_max = position.saturating_sub(RECORD_LENGTH_MIN);
         if !(RECORD_POSITION_MIN..=target_max).contains(&target) {
-            return fail(BackPointerDamage::Forward {
-                found: Position(target),
-            });
+            return fail(BackPointerDamage::Forward { found: Position(target) });
         }
         let header = RecordHeader::decode(&self.window.peek(target)?);
         let found = Position(header.transaction);
         let target_position = Position(target);
         if header.oid != oid {
             let (expected, found) = (oid, header.oid);
-            return fail(BackPointerDamage::Oid {
-                target: target_position,
-                expected,
-                found,
-            });
+            return fail(BackPointerDamage::Oid { target: target_position, expected, found });
         }
         let start_max = target - TransactionHeader::LENGTH;
         let inside = (TRANSACTIONS_START..=start_max).contains(&header.transaction)
             && Tid::from_be_bytes(self.window.peek(header.transaction)?) == header.tid;
         if !inside {
-            return fail(BackPointerDamage::Transaction {
-                target: target_position,
-                found,
-            });
+            return fail(BackPointerDamage::Transaction { target: target_position, found });
         }
         self.record_length(target, &header, position - target)?;
         Ok(header)

@@ -40,11 +40,7 @@ pub(super) fn next(window: &Window, position: u64) -> Result<Next, Error> {
                 let length_max = Length(length_max);
                 let damage = match unfinished {
                     true => Damage::UnfinishedInTheMiddle { whole },
-                    false => Damage::LengthInTheMiddle {
-                        length_max,
-                        found,
-                        whole,
-                    },
+                    false => Damage::LengthInTheMiddle { length_max, found, whole },
                 };
                 Err(damaged(window, position, damage))
             }
@@ -57,10 +53,7 @@ pub(super) fn next(window: &Window, position: u64) -> Result<Next, Error> {
             return Ok(Next::Torn);
         }
         let length_min = Length(header.records_offset());
-        let damage = Damage::TransactionLength {
-            length_min,
-            found: Length(header.length),
-        };
+        let damage = Damage::TransactionLength { length_min, found: Length(header.length) };
         return Err(damaged(window, position, damage));
     }
     Ok(Next::Transaction(header))
@@ -68,11 +61,7 @@ pub(super) fn next(window: &Window, position: u64) -> Result<Next, Error> {
 
 pub(super) fn damaged(window: &Window, position: u64, damage: Damage) -> Error {
     let path = window.path().to_owned();
-    Error::Damaged {
-        path,
-        position: Position(position),
-        damage,
-    }
+    Error::Damaged { path, position: Position(position), damage }
 }
 
 /// The position of a whole transaction that ends with the file and begins after `position`. It is

@@ -29,15 +29,11 @@ struct Database {
 
 impl Database {
     fn number(&self, key: &str) -> u64 {
-        self.truth[key]
-            .as_u64()
-            .unwrap_or_else(|| panic!("{}: no number {key}", self.name))
+        self.truth[key].as_u64().unwrap_or_else(|| panic!("{}: no number {key}", self.name))
     }
 
     fn text(&self, key: &str) -> &str {
-        self.truth[key]
-            .as_str()
-            .unwrap_or_else(|| panic!("{}: no text {key}", self.name))
+        self.truth[key].as_str().unwrap_or_else(|| panic!("{}: no text {key}", self.name))
     }
 }
 
@@ -48,10 +44,8 @@ fn databases() -> Vec<Database> {
         eprintln!("no ../shared/data/zodb: only tests/sample is tested");
         return databases;
     };
-    let mut paths: Vec<PathBuf> = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     for path in paths {
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -60,10 +54,7 @@ fn databases() -> Vec<Database> {
         };
         databases.push(unpack(path.parent().unwrap(), name));
     }
-    assert!(
-        databases.len() > 1,
-        "../shared/data/zodb has no truth files"
-    );
+    assert!(databases.len() > 1, "../shared/data/zodb has no truth files");
     databases
 }
 
@@ -86,30 +77,18 @@ fn data_directory() -> Option<PathBuf> {
 fn unpack(directory: &Path, name: &str) -> Database {
     let mut truth = Vec::new();
     let packed = fs::File::open(directory.join(format!("{name}.truth.json.gz"))).unwrap();
-    flate2::read::GzDecoder::new(packed)
-        .read_to_end(&mut truth)
-        .unwrap();
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut truth).unwrap();
     let truth = serde_json::from_slice(&truth).unwrap();
     let name = name.to_owned();
     let path = directory.join(format!("{name}.fs"));
     if path.exists() {
-        return Database {
-            name,
-            path,
-            truth,
-            _directory: None,
-        };
+        return Database { name, path, truth, _directory: None };
     }
     let packed = fs::File::open(directory.join(format!("{name}.fs.zst"))).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(format!("{name}.fs"));
     zstd::stream::copy_decode(packed, fs::File::create(&path).unwrap()).unwrap();
-    Database {
-        name,
-        path,
-        truth,
-        _directory: Some(directory),
-    }
+    Database { name, path, truth, _directory: Some(directory) }
 }
 
 /// All that a reader gives: the dump's hashes, and what was torn.
@@ -136,9 +115,7 @@ fn write(path: &Path, plans: &[Plan]) {
         writer.begin(&metadata(*tid)).unwrap();
         for (oid, data, data_tid) in *entries {
             let data_tid = data_tid.map(Tid::new);
-            writer
-                .record(Oid::new(*oid), data.map(str::as_bytes), data_tid)
-                .unwrap();
+            writer.record(Oid::new(*oid), data.map(str::as_bytes), data_tid).unwrap();
         }
         writer.end().unwrap();
     }
@@ -147,13 +124,7 @@ fn write(path: &Path, plans: &[Plan]) {
 
 fn metadata(tid: u64) -> Metadata<'static> {
     let tid = Tid::new(tid);
-    Metadata {
-        tid,
-        status: Status::Committed,
-        user: b"user",
-        description: b"",
-        extension: b"",
-    }
+    Metadata { tid, status: Status::Committed, user: b"user", description: b"", extension: b"" }
 }
 
 /// The records of a file, one line each: `tid oid data data_tid previous`.
@@ -162,17 +133,11 @@ fn listing(path: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     while reader.next_transaction().unwrap().is_some() {
         while let Some(record) = reader.next_record().unwrap() {
-            let data = record
-                .data
-                .map_or("-".to_owned(), |data| data.escape_ascii().to_string());
-            let data_tid = record
-                .data_tid
-                .map_or("-".to_owned(), |tid| tid.get().to_string());
+            let data = record.data.map_or("-".to_owned(), |data| data.escape_ascii().to_string());
+            let data_tid = record.data_tid.map_or("-".to_owned(), |tid| tid.get().to_string());
             let previous = record.previous.map_or("-".to_owned(), |at| at.to_string());
             let (tid, oid, position) = (record.tid.get(), record.oid.get(), record.position);
-            lines.push(format!(
-                "{tid} oid {oid} at {position}: {data} {data_tid} {previous}"
-            ));
+            lines.push(format!("{tid} oid {oid} at {position}: {data} {data_tid} {previous}"));
         }
     }
     lines

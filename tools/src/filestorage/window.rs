@@ -40,18 +40,10 @@ impl Window {
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            return Err(Error::NotAFile {
-                path: path.to_owned(),
-            });
+            return Err(Error::NotAFile { path: path.to_owned() });
         }
         let (path, length) = (path.to_owned(), metadata.len());
-        Ok(Self {
-            file,
-            path,
-            length,
-            start: 0,
-            bytes: Bytes::new(),
-        })
+        Ok(Self { file, path, length, start: 0, bytes: Bytes::new() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -67,9 +59,7 @@ impl Window {
     pub(super) fn view<const N: usize>(&mut self, offset: u64) -> Result<&[u8; N], Error> {
         let at = self.reach(offset, N)?;
         let bytes = &self.bytes[at..at + N];
-        Ok(bytes
-            .try_into()
-            .expect("a slice of N bytes is an array of N bytes"))
+        Ok(bytes.try_into().expect("a slice of N bytes is an array of N bytes"))
     }
 
     /// So many bytes at an offset; the window goes there.
@@ -142,11 +132,7 @@ impl Window {
                 Ok(0) => {
                     let path = self.path.clone();
                     let (expected, found) = (Length(self.length), Position(position));
-                    return Err(Error::Shrunk {
-                        path,
-                        expected,
-                        found,
-                    });
+                    return Err(Error::Shrunk { path, expected, found });
                 }
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -161,9 +147,6 @@ impl Window {
 
     fn assert_inside(&self, offset: u64, length: usize) {
         let end = offset.checked_add(length as u64);
-        assert!(
-            end.is_some_and(|end| end <= self.length),
-            "lengths are checked before reading"
-        );
+        assert!(end.is_some_and(|end| end <= self.length), "lengths are checked before reading");
     }
 }

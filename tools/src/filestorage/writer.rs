@@ -91,10 +91,7 @@ impl Writer {
 
     /// Begins a transaction, which must be later than the one before.
     pub fn begin(&mut self, metadata: &Metadata<'_>) -> Result<(), Error> {
-        assert!(
-            self.current.is_none(),
-            "the transaction before has to be ended"
-        );
+        assert!(self.current.is_none(), "the transaction before has to be ended");
         let tid = metadata.tid;
         if tid <= self.last_tid {
             let (path, last) = (self.target.clone(), self.last_tid);
@@ -140,19 +137,12 @@ impl Writer {
         let start = self.current.expect("a transaction has to be begun");
         let tid = self.last_tid;
         if data.is_some_and(<[u8]>::is_empty) {
-            return Err(Error::EmptyData {
-                path: self.target.clone(),
-                oid,
-                tid,
-            });
+            return Err(Error::EmptyData { path: self.target.clone(), oid, tid });
         }
         let last = self.last_records.get(oid);
         let previous = match last {
             Some(last) if last >= start => {
-                self.hidden_records
-                    .entry((oid, tid))
-                    .or_default()
-                    .push(last);
+                self.hidden_records.entry((oid, tid)).or_default().push(last);
                 self.record_header(last)?.previous
             }
             Some(last) => last,
@@ -192,14 +182,9 @@ impl Writer {
 
     /// Makes the file durable and gives it its name. Returns its length.
     pub fn finish(mut self) -> Result<Length, Error> {
-        assert!(
-            self.current.is_none(),
-            "the transaction before has to be ended"
-        );
+        assert!(self.current.is_none(), "the transaction before has to be ended");
         self.flush()?;
-        self.file
-            .sync_all()
-            .map_err(|error| Error::io(&self.part, Action::Sync, error))?;
+        self.file.sync_all().map_err(|error| Error::io(&self.part, Action::Sync, error))?;
         require_absent(&self.target)?;
         fs::rename(&self.part, &self.target)
             .map_err(|error| Error::io(&self.target, Action::Rename, error))?;
@@ -297,10 +282,7 @@ impl Writer {
         if position == 0 || self.record_header(position)?.tid != tid {
             return Ok(None);
         }
-        let hidden = self
-            .hidden_records
-            .get(&(oid, tid))
-            .map_or(&[][..], Vec::as_slice);
+        let hidden = self.hidden_records.get(&(oid, tid)).map_or(&[][..], Vec::as_slice);
         for position in std::iter::once(&position).chain(hidden) {
             if self.has_data(*position, data)? {
                 return Ok(Some(*position));
@@ -352,9 +334,7 @@ impl Drop for Writer {
 
 fn require_absent(target: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(target) {
-        Ok(_) => Err(Error::TargetExists {
-            path: target.to_owned(),
-        }),
+        Ok(_) => Err(Error::TargetExists { path: target.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::io(target, Action::Create, error)),
     }

@@ -49,12 +49,8 @@ struct Partition {
 impl<'a> Tids<'a> {
     /// Of a whole database.
     pub(crate) fn new(database: &'a Database, direction: Direction) -> Self {
-        let partition = |id| Partition {
-            id,
-            page: Vec::new(),
-            page_length: PAGE_LENGTH_MIN,
-            last: None,
-        };
+        let partition =
+            |id| Partition { id, page: Vec::new(), page_length: PAGE_LENGTH_MIN, last: None };
         Self {
             database,
             direction,

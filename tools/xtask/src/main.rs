@@ -40,9 +40,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let Command::Test { only, list } = Arguments::parse().command;
-    let chosen = STAGES
-        .iter()
-        .filter(|stage| only.is_empty() || is_named(&only, stage.name));
+    let chosen = STAGES.iter().filter(|stage| only.is_empty() || is_named(&only, stage.name));
     let workplace = Workplace::of_this_project();
     if list {
         for stage in chosen {

@@ -19,40 +19,18 @@ pub(crate) fn install(requirements: &str, workplace: &Workplace) -> Result<(), S
     if installed.is_file() && read(&installed)? == wanted {
         return Ok(());
     }
-    println!(
-        "Installing with pip, in {} and nowhere else:",
-        directory.display()
-    );
-    for line in wanted
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
+    println!("Installing with pip, in {} and nowhere else:", directory.display());
+    for line in wanted.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         println!("    {line}");
     }
     // Needs Python's module venv, a package of its own in Debian: python3-venv.
-    run_command(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&directory),
-    )?;
+    run_command(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))?;
     let mut pip = Command::new(directory.join("bin/python"));
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     run_command(pip.args(["--requirement", requirements]))?;
-    fs::write(&installed, wanted).map_err(|error| StageError::File {
-        path: installed,
-        error,
-    })
+    fs::write(&installed, wanted).map_err(|error| StageError::File { path: installed, error })
 }
 
 fn read(path: &Path) -> Result<String, StageError> {
-    fs::read_to_string(path).map_err(|error| StageError::File {
-        path: path.to_owned(),
-        error,
-    })
+    fs::read_to_string(path).map_err(|error| StageError::File { path: path.to_owned(), error })
 }

@@ -11,10 +11,7 @@ use crate::summary::{Outcome, Summary};
 use crate::workplace::Workplace;
 
 /// Runs stages up to the first that fails, and prints how each of them went and for how long.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "measures how long real commands take"
-)]
+#[expect(clippy::disallowed_methods, reason = "measures how long real commands take")]
 pub(crate) fn run_stages<'a>(
     stages: impl Iterator<Item = &'a Stage>,
     workplace: &Workplace,
@@ -40,11 +37,7 @@ pub(crate) fn run_stages<'a>(
         summary.add(stage.name, outcome);
     }
     print!("\n{summary}");
-    if summary.has_failure() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    if summary.has_failure() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn run_stage(stage: &Stage, workplace: &Workplace) -> Result<(), StageError> {
@@ -54,11 +47,7 @@ fn run_stage(stage: &Stage, workplace: &Workplace) -> Result<(), StageError> {
             Action::InstallPython { requirements } => {
                 python::install(&workplace.resolve(requirements), workplace)?;
             }
-            Action::Run {
-                program,
-                arguments,
-                environment,
-            } => {
+            Action::Run { program, arguments, environment } => {
                 let mut command = Command::new(workplace.resolve(program));
                 command.args(arguments.iter().map(|argument| workplace.resolve(argument)));
                 command.env("CARGO_TARGET_DIR", &workplace.target);
@@ -76,22 +65,12 @@ fn run_stage(stage: &Stage, workplace: &Workplace) -> Result<(), StageError> {
 
 /// Runs a command to its end. What it prints goes where xtask prints.
 pub(crate) fn run_command(command: &mut Command) -> Result<(), StageError> {
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args());
-    let words: Vec<_> = words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let text = words.join(" ");
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(StageError::Status {
-            command: text,
-            status,
-        }),
-        Err(error) => Err(StageError::Start {
-            command: text,
-            error,
-        }),
+        Ok(status) => Err(StageError::Status { command: text, status }),
+        Err(error) => Err(StageError::Start { command: text, error }),
     }
 }

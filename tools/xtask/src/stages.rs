@@ -34,18 +34,11 @@ pub(crate) struct Variable {
 }
 
 /// The binary that processes are started from.
-const BINARY: Variable = Variable {
-    name: "NEOLITH_BIN",
-    value: "{target}/release/neolith",
-    can_be_overridden: false,
-};
+const BINARY: Variable =
+    Variable { name: "NEOLITH_BIN", value: "{target}/release/neolith", can_be_overridden: false };
 
 /// How long the model test goes on with new seeds.
-const MINUTES: Variable = Variable {
-    name: "NEOLITH_MINUTES",
-    value: "3",
-    can_be_overridden: true,
-};
+const MINUTES: Variable = Variable { name: "NEOLITH_MINUTES", value: "3", can_be_overridden: true };
 
 /// Cheap ones first, so that what is wrong is said soon.
 pub(crate) const STAGES: &[Stage] = &[
@@ -54,37 +47,18 @@ pub(crate) const STAGES: &[Stage] = &[
         about: "the source is formatted by rustfmt",
         actions: &[
             cargo(&["fmt", "--all", "--check"]),
-            cargo(&[
-                "fmt",
-                "--manifest-path",
-                "benches/compare/Cargo.toml",
-                "--check",
-            ]),
+            cargo(&["fmt", "--manifest-path", "benches/compare/Cargo.toml", "--check"]),
         ],
     },
     Stage {
         name: "tidy",
         about: "the source keeps the rules of tests/src/tidy, and these rules can be broken",
-        actions: &[cargo(&[
-            "test",
-            "-p",
-            "neolith-tests",
-            "--lib",
-            "--test",
-            "tidy",
-        ])],
+        actions: &[cargo(&["test", "-p", "neolith-tests", "--lib", "--test", "tidy"])],
     },
     Stage {
         name: "lints",
         about: "clippy has nothing to say",
-        actions: &[cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ])],
+        actions: &[cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])],
     },
     Stage {
         name: "docs",
@@ -102,12 +76,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "tests",
         about: "unit, integration and documentation tests of all crates",
-        actions: &[cargo(&[
-            "test",
-            "--workspace",
-            "--exclude",
-            "neolith-tests",
-        ])],
+        actions: &[cargo(&["test", "--workspace", "--exclude", "neolith-tests"])],
     },
     Stage {
         name: "model",
@@ -115,14 +84,7 @@ pub(crate) const STAGES: &[Stage] = &[
                 at most NEOLITH_SEEDS",
         actions: &[Action::Run {
             program: "cargo",
-            arguments: &[
-                "test",
-                "--release",
-                "-p",
-                "neolith-engine",
-                "--test",
-                "model",
-            ],
+            arguments: &["test", "--release", "-p", "neolith-engine", "--test", "model"],
             environment: &[MINUTES],
         }],
     },
@@ -143,19 +105,10 @@ pub(crate) const STAGES: &[Stage] = &[
         about: "what it exports is opened by ZODB itself, which is installed in target/venv",
         actions: &[
             cargo(&["build", "--release"]),
-            Action::InstallPython {
-                requirements: "{root}/tests/python/requirements.txt",
-            },
+            Action::InstallPython { requirements: "{root}/tests/python/requirements.txt" },
             Action::Run {
                 program: "{venv}/bin/python",
-                arguments: &[
-                    "-m",
-                    "unittest",
-                    "discover",
-                    "-v",
-                    "-s",
-                    "{root}/tests/python",
-                ],
+                arguments: &["-m", "unittest", "discover", "-v", "-s", "{root}/tests/python"],
                 environment: &[BINARY],
             },
         ],
@@ -163,11 +116,7 @@ pub(crate) const STAGES: &[Stage] = &[
 ];
 
 const fn cargo(arguments: &'static [&'static str]) -> Action {
-    Action::Run {
-        program: "cargo",
-        arguments,
-        environment: &[],
-    }
+    Action::Run { program: "cargo", arguments, environment: &[] }
 }
 
 impl Stage {
@@ -191,11 +140,7 @@ impl Action {
                 let requirements = workplace.resolve(requirements);
                 format!("install {requirements} in {}", directory.display())
             }
-            Self::Run {
-                program,
-                arguments,
-                environment,
-            } => {
+            Self::Run { program, arguments, environment } => {
                 let variables = environment.iter().map(|variable| {
                     format!("{}={:?}", variable.name, workplace.resolve(variable.value))
                 });
@@ -222,10 +167,7 @@ mod tests {
 
     #[test]
     fn descriptions_can_be_typed() {
-        let workplace = Workplace {
-            root: "/project".into(),
-            target: "/project/target".into(),
-        };
+        let workplace = Workplace { root: "/project".into(), target: "/project/target".into() };
         let described = |name| {
             let stage = STAGES.iter().find(|stage| stage.name == name).unwrap();
             stage.description(&workplace)

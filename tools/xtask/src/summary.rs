@@ -31,9 +31,7 @@ impl Summary {
     fn failure(&self) -> Option<&'static str> {
         let is_failure = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
         let mut outcomes = self.outcomes.iter();
-        outcomes
-            .find(|(_, outcome)| is_failure(outcome))
-            .map(|(stage, _)| *stage)
+        outcomes.find(|(_, outcome)| is_failure(outcome)).map(|(stage, _)| *stage)
     }
 }
 

@@ -17,10 +17,7 @@ impl Workplace {
         let root = root.canonicalize().unwrap_or(root);
         let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         let target = target.unwrap_or_else(|| root.join("target"));
-        Self {
-            target: path::absolute(&target).unwrap_or(target),
-            root,
-        }
+        Self { target: path::absolute(&target).unwrap_or(target), root }
     }
 
     /// Where Python packages are installed: nowhere else on the machine.

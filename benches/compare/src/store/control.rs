@@ -36,11 +36,7 @@ impl Store for Control {
 
     fn open(directory: &Path, _cache_bytes: usize) -> Result<Self> {
         let path = directory.join("log");
-        let log = File::options()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .open(&path);
+        let log = File::options().read(true).append(true).create_new(true).open(&path);
         Ok(Self {
             log: log.map_err(Error::file(&path))?,
             path,
@@ -58,19 +54,11 @@ impl Store for Control {
             self.buffer.extend_from_slice(&record.oid.to_be_bytes());
             self.buffer.extend_from_slice(&record.tid.to_be_bytes());
             self.buffer.extend_from_slice(&length_field.to_be_bytes());
-            let extent = Extent {
-                offset: self.log_length + self.buffer.len(),
-                length,
-            };
+            let extent = Extent { offset: self.log_length + self.buffer.len(), length };
             self.buffer.extend_from_slice(record.value);
-            self.revisions
-                .entry(record.oid)
-                .or_default()
-                .push((record.tid, extent));
+            self.revisions.entry(record.oid).or_default().push((record.tid, extent));
         }
-        self.log
-            .write_all(&self.buffer)
-            .map_err(Error::file(&self.path))?;
+        self.log.write_all(&self.buffer).map_err(Error::file(&self.path))?;
         self.log.sync_data().map_err(Error::file(&self.path))?;
         self.log_length += self.buffer.len();
         Ok(())
@@ -84,10 +72,7 @@ impl Store for Control {
         // SAFETY: nobody changes the file while it is mapped: this process alone has it, and
         // `batch` wants the store for itself.
         let log = unsafe { Mmap::map(&self.log) }.map_err(Error::file(&self.path))?;
-        Ok(ControlReader {
-            revisions: &self.revisions,
-            log,
-        })
+        Ok(ControlReader { revisions: &self.revisions, log })
     }
 
     fn close(self) -> Result<()> {

@@ -25,18 +25,13 @@ impl Store for Fjall {
     type Reader<'a> = FjallReader<'a>;
 
     fn open(directory: &Path, cache_bytes: usize) -> Result<Self> {
-        let database = Database::builder(directory)
-            .cache_size(cache_bytes as u64)
-            .open()?;
+        let database = Database::builder(directory).cache_size(cache_bytes as u64).open()?;
         let records = database.keyspace("records", KeyspaceCreateOptions::default)?;
         Ok(Self { database, records })
     }
 
     fn batch(&mut self, records: &[Record<'_>]) -> Result<()> {
-        let mut batch = self
-            .database
-            .batch()
-            .durability(Some(PersistMode::SyncData));
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
         for record in records {
             batch.insert(&self.records, key(record.oid, record.tid), record.value);
         }
@@ -60,10 +55,7 @@ impl Store for Fjall {
     }
 
     fn reader(&self) -> Result<Self::Reader<'_>> {
-        Ok(FjallReader {
-            snapshot: self.database.snapshot(),
-            records: &self.records,
-        })
+        Ok(FjallReader { snapshot: self.database.snapshot(), records: &self.records })
     }
 
     fn close(self) -> Result<()> {

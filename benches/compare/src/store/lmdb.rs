@@ -40,8 +40,7 @@ impl Store for Lmdb {
     fn batch(&mut self, records: &[Record<'_>]) -> Result<()> {
         let mut transaction = self.env.write_txn()?;
         for record in records {
-            self.records
-                .put(&mut transaction, &key(record.oid, record.tid), record.value)?;
+            self.records.put(&mut transaction, &key(record.oid, record.tid), record.value)?;
         }
         Ok(transaction.commit()?)
     }
@@ -51,10 +50,7 @@ impl Store for Lmdb {
     }
 
     fn reader(&self) -> Result<Self::Reader<'_>> {
-        Ok(LmdbReader {
-            transaction: self.env.read_txn()?,
-            records: &self.records,
-        })
+        Ok(LmdbReader { transaction: self.env.read_txn()?, records: &self.records })
     }
 
     fn close(self) -> Result<()> {
@@ -72,10 +68,7 @@ pub(crate) struct LmdbReader<'a> {
 impl Reader for LmdbReader<'_> {
     fn at_or_before(&mut self, oid: Oid, tid: Tid, show: impl FnOnce(&[u8])) -> Result<()> {
         let from = key(oid, tid);
-        match self
-            .records
-            .get_greater_than_or_equal_to(&self.transaction, &from)?
-        {
+        match self.records.get_greater_than_or_equal_to(&self.transaction, &from)? {
             Some((key, value)) if is_of(key, oid) => show(value),
             _ => {}
         }

@@ -31,13 +31,15 @@ impl Store for Neolith {
 
     fn open(directory: &Path, cache_bytes: usize) -> Result<Self> {
         let mut o = DirectoryOptions::default();
-        if std::env::var("THREADS").is_ok() { o.backend = engine::disk::Backend::Threads; }
-        let disk = Directory::open(directory, OpenMode::Create, o)
-            .map_err(Error::file(directory))?;
+        if std::env::var("THREADS").is_ok() {
+            o.backend = engine::disk::Backend::Threads;
+        }
+        let disk =
+            Directory::open(directory, OpenMode::Create, o).map_err(Error::file(directory))?;
         let options = Options {
             cache_bytes_max: cache_bytes as u64,
-            group_length: std::env::var("GROUP").ok().map_or(1<<20, |v| v.parse().unwrap()),
-            table_items_max: std::env::var("ITEMS").ok().map_or(128<<10, |v| v.parse().unwrap()),
+            group_length: std::env::var("GROUP").ok().map_or(1 << 20, |v| v.parse().unwrap()),
+            table_items_max: std::env::var("ITEMS").ok().map_or(128 << 10, |v| v.parse().unwrap()),
             ..Options::default()
         };
         let engine = Engine::create(Arc::new(disk), options, [1; 16], Vec::new())?;

@@ -22,22 +22,16 @@ impl Store for Redb {
     fn open(directory: &Path, cache_bytes: usize) -> Result<Self> {
         let path = directory.join("records.redb");
         let database = Database::builder().set_cache_size(cache_bytes).create(path);
-        Ok(Self {
-            database: database.map_err(error)?,
-        })
+        Ok(Self { database: database.map_err(error)? })
     }
 
     fn batch(&mut self, records: &[Record<'_>]) -> Result<()> {
         let mut transaction = self.database.begin_write().map_err(error)?;
-        transaction
-            .set_durability(Durability::Immediate)
-            .map_err(error)?;
+        transaction.set_durability(Durability::Immediate).map_err(error)?;
         {
             let mut table = transaction.open_table(RECORDS).map_err(error)?;
             for record in records {
-                table
-                    .insert(key(record.oid, record.tid), record.value)
-                    .map_err(error)?;
+                table.insert(key(record.oid, record.tid), record.value).map_err(error)?;
             }
         }
         transaction.commit().map_err(error)
@@ -50,9 +44,7 @@ impl Store for Redb {
     fn reader(&self) -> Result<Self::Reader<'_>> {
         use redb::ReadableDatabase;
         let transaction = self.database.begin_read().map_err(error)?;
-        Ok(RedbReader {
-            table: transaction.open_table(RECORDS).map_err(error)?,
-        })
+        Ok(RedbReader { table: transaction.open_table(RECORDS).map_err(error)? })
     }
 
     fn close(self) -> Result<()> {

@@ -68,10 +68,7 @@ impl<L: Layout> Store for Rocksdb<L> {
         options.set_prefix_extractor(SliceTransform::create_fixed_prefix(8));
         options.set_block_based_table_factory(&tables);
         L::set(&mut options, &cache);
-        Ok(Self {
-            db: DB::open(&options, directory)?,
-            layout: PhantomData,
-        })
+        Ok(Self { db: DB::open(&options, directory)?, layout: PhantomData })
     }
 
     fn batch(&mut self, records: &[Record<'_>]) -> Result<()> {
@@ -93,9 +90,7 @@ impl<L: Layout> Store for Rocksdb<L> {
     fn reader(&self) -> Result<Self::Reader<'_>> {
         let mut options = ReadOptions::default();
         options.set_prefix_same_as_start(true);
-        Ok(RocksdbReader {
-            iterator: self.db.raw_iterator_opt(options),
-        })
+        Ok(RocksdbReader { iterator: self.db.raw_iterator_opt(options) })
     }
 
     fn close(self) -> Result<()> {

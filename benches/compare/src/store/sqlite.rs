@@ -85,9 +85,7 @@ pub(crate) struct SqliteReader<'a> {
 
 impl Reader for SqliteReader<'_> {
     fn at_or_before(&mut self, oid: Oid, tid: Tid, show: impl FnOnce(&[u8])) -> Result<()> {
-        let mut rows = self
-            .statement
-            .query(params![signed(oid.get()), signed(tid.get())])?;
+        let mut rows = self.statement.query(params![signed(oid.get()), signed(tid.get())])?;
         if let Some(row) = rows.next()? {
             show(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
         }

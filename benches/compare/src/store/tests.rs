@@ -7,12 +7,8 @@ use super::*;
 use crate::workload::Workload;
 
 const CACHE_BYTES: usize = 16 << 20;
-const RECORDS: [(u64, u64, &[u8]); 4] = [
-    (1, 10, b"1 at 10"),
-    (1, 20, b"1 at 20"),
-    (3, 10, b"3 at 10"),
-    (255, 15, b"255 at 15"),
-];
+const RECORDS: [(u64, u64, &[u8]); 4] =
+    [(1, 10, b"1 at 10"), (1, 20, b"1 at 20"), (3, 10, b"3 at 10"), (255, 15, b"255 at 15")];
 const ANSWERS: [(u64, u64, Option<&[u8]>); 13] = [
     (0, 99, None),
     (1, 9, None),
@@ -45,25 +41,14 @@ fn every_engine_finds_the_revision_at_or_before() {
 
 #[test]
 fn every_engine_answers_a_small_run_rightly() {
-    let parameters = Parameters {
-        records: 5000,
-        batch: 100,
-        oids: None,
-        lookups: None,
-        cache_mib: 16,
-        seed: 7,
-    };
+    let parameters =
+        Parameters { records: 5000, batch: 100, oids: None, lookups: None, cache_mib: 16, seed: 7 };
     let expected = Workload::new(&parameters).answers();
     assert_eq!(expected.hits + expected.misses, 5000);
-    assert!(
-        expected.misses > 0,
-        "some lookups ask for a time before the object"
-    );
+    assert!(expected.misses > 0, "some lookups ask for a time before the object");
     for engine in Engine::value_variants() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let measure = engine
-            .measure(directory.path(), &parameters)
-            .expect("the engine works");
+        let measure = engine.measure(directory.path(), &parameters).expect("the engine works");
         assert_eq!(measure.answers, expected, "{}", engine.name());
     }
 }
@@ -72,11 +57,7 @@ fn every_engine_answers_a_small_run_rightly() {
 fn edges<S: Store>() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut store = S::open(directory.path(), CACHE_BYTES).expect("opens");
-    let record = |(oid, tid, value)| Record {
-        oid: Oid::new(oid),
-        tid: Tid::new(tid),
-        value,
-    };
+    let record = |(oid, tid, value)| Record { oid: Oid::new(oid), tid: Tid::new(tid), value };
     let records = RECORDS.map(record);
     store.batch(&[records[0], records[2]]).expect("inserts");
     store.batch(&[records[3], records[1]]).expect("inserts");
@@ -88,15 +69,8 @@ fn edges<S: Store>() {
         for (oid, tid, expected) in ANSWERS {
             let mut found = None;
             let show = |value: &[u8]| found = Some(value.to_vec());
-            reader
-                .at_or_before(Oid::new(oid), Tid::new(tid), show)
-                .expect("reads");
-            assert_eq!(
-                found.as_deref(),
-                expected,
-                "{}: {oid} at {tid}",
-                S::DURABILITY
-            );
+            reader.at_or_before(Oid::new(oid), Tid::new(tid), show).expect("reads");
+            assert_eq!(found.as_deref(), expected, "{}: {oid} at {tid}", S::DURABILITY);
         }
     }
     store.close().expect("closes");

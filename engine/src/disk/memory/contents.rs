@@ -51,11 +51,7 @@ impl Contents {
     /// Content that is durable.
     pub(super) fn new(bytes: Vec<u8>) -> Self {
         let blocks = vec![true; bytes.len().div_ceil(BLOCK_LENGTH)];
-        Self {
-            bytes,
-            blocks,
-            ..Self::default()
-        }
+        Self { bytes, blocks, ..Self::default() }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -73,9 +69,7 @@ impl Contents {
     /// The content, shared with whoever asked before.
     pub(super) fn map(&mut self) -> Bytes {
         let bytes = &self.bytes;
-        let mapped = self
-            .mapped
-            .get_or_insert_with(|| Bytes::copy_from_slice(bytes));
+        let mapped = self.mapped.get_or_insert_with(|| Bytes::copy_from_slice(bytes));
         mapped.clone()
     }
 
@@ -95,13 +89,7 @@ impl Contents {
         }
         self.blocks[offset / BLOCK_LENGTH..end.div_ceil(BLOCK_LENGTH)].fill(true);
         let length = self.bytes.len();
-        self.push(Change {
-            offset,
-            data,
-            length,
-            old_data,
-            old_length,
-        });
+        self.push(Change { offset, data, length, old_data, old_length });
     }
 
     pub(super) fn set_length(&mut self, length: usize) {
@@ -114,13 +102,7 @@ impl Contents {
         let old_data = self.bytes[offset..].to_vec();
         self.bytes.resize(length, 0);
         self.blocks.truncate(length.div_ceil(BLOCK_LENGTH));
-        self.push(Change {
-            offset,
-            data: Bytes::new(),
-            length,
-            old_data,
-            old_length,
-        });
+        self.push(Change { offset, data: Bytes::new(), length, old_data, old_length });
     }
 
     fn push(&mut self, change: Change) {
@@ -133,11 +115,7 @@ impl Contents {
         if self.lost.is_empty() {
             return;
         }
-        let numbers: Vec<usize> = self
-            .lost
-            .range(sectors)
-            .map(|(number, _)| *number)
-            .collect();
+        let numbers: Vec<usize> = self.lost.range(sectors).map(|(number, _)| *number).collect();
         for number in numbers {
             let old_data = self.lost.remove(&number).expect("it was listed");
             self.dirty(number, old_data);
@@ -148,13 +126,7 @@ impl Contents {
     fn dirty(&mut self, number: usize, old_data: Vec<u8>) {
         let (offset, length) = (number * SECTOR_LENGTH, self.bytes.len());
         let data = Bytes::copy_from_slice(&self.bytes[sector(number, length)]);
-        self.push(Change {
-            offset,
-            data,
-            length,
-            old_data,
-            old_length: length,
-        });
+        self.push(Change { offset, data, length, old_data, old_length: length });
     }
 
     /// Makes everything durable that can still become so.
@@ -176,13 +148,7 @@ impl Contents {
             // Lengths are the file system's own business: it keeps them until it has stored them.
             let offset = length.min(durable.len());
             let (old_data, old_length) = (durable[offset..].to_vec(), durable.len());
-            self.push(Change {
-                offset,
-                data: Bytes::new(),
-                length,
-                old_data,
-                old_length,
-            });
+            self.push(Change { offset, data: Bytes::new(), length, old_data, old_length });
         }
         for number in dirty {
             let within = sector(number, length);
@@ -280,10 +246,7 @@ impl Contents {
     }
 
     pub(super) fn allocated_blocks(&self) -> usize {
-        self.blocks
-            .iter()
-            .filter(|is_allocated| **is_allocated)
-            .count()
+        self.blocks.iter().filter(|is_allocated| **is_allocated).count()
     }
 
     /// The same blocks for an image of the file; what is longer now is allocated.
@@ -293,11 +256,7 @@ impl Contents {
             blocks.resize(bytes.len().div_ceil(BLOCK_LENGTH), true);
         }
         blocks.truncate(bytes.len().div_ceil(BLOCK_LENGTH));
-        Self {
-            bytes,
-            blocks,
-            ..Self::default()
-        }
+        Self { bytes, blocks, ..Self::default() }
     }
 
     /// How many bytes of a write fit when so many blocks are free.

@@ -114,13 +114,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(random: Random) -> Self {
-        Self {
-            random,
-            faults: Faults::default(),
-            operations: 0,
-            reads: 0,
-            scheduled: Vec::new(),
-        }
+        Self { random, faults: Faults::default(), operations: 0, reads: 0, scheduled: Vec::new() }
     }
 
     pub(super) fn schedule(&mut self, at: u64, fault: Fault) {
@@ -138,9 +132,7 @@ impl Plan {
                 (Fault::WriteError, self.faults.write_error_permille),
                 (Fault::SyncError, self.faults.sync_error_permille),
             ];
-            let mut fitting = faults
-                .into_iter()
-                .filter(|(fault, _)| fault.fits(operation));
+            let mut fitting = faults.into_iter().filter(|(fault, _)| fault.fits(operation));
             fitting
                 .find(|(_, permille)| happens(&mut self.random, *permille))
                 .map(|(fault, _)| fault)
@@ -151,8 +143,7 @@ impl Plan {
     pub(super) fn read_fails(&mut self) -> bool {
         let number = self.reads;
         self.reads += 1;
-        self.take(number, |fault| fault == Fault::ReadError)
-            .is_some()
+        self.take(number, |fault| fault == Fault::ReadError).is_some()
             || happens(&mut self.random, self.faults.read_error_permille)
     }
 

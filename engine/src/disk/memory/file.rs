@@ -74,8 +74,7 @@ impl File for MemoryFile {
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         // What ftruncate says.
-        self.check_writable()
-            .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+        self.check_writable().map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
         self.lock().set_length(self.id, length)
     }
 

@@ -31,11 +31,7 @@ enum Change {
 impl Names {
     /// Names that are all durable.
     pub(super) fn from_table(table: Table) -> Self {
-        Self {
-            current: table.clone(),
-            durable: table,
-            changes: Vec::new(),
-        }
+        Self { current: table.clone(), durable: table, changes: Vec::new() }
     }
 
     pub(super) fn current(&self) -> &Table {

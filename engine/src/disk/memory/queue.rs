@@ -58,42 +58,24 @@ impl MemoryQueue {
 impl Queue for MemoryQueue {
     fn submit(&mut self, token: u64, request: Request) {
         let (file, work) = match request {
-            Request::Write {
-                file,
-                offset,
-                data,
-                sync,
-            } => {
+            Request::Write { file, offset, data, sync } => {
                 let data = concatenated(data);
                 (file, Work::Write { offset, data, sync })
             }
             Request::Sync { file } => (file, Work::Sync),
-            Request::Read {
-                file,
-                offset,
-                length,
-            } => (file, Work::Read { offset, length }),
+            Request::Read { file, offset, length } => (file, Work::Read { offset, length }),
         };
         let handle = memory_file(file.as_ref());
-        let file = handle
-            .id_on(&self.state)
-            .expect("queues serve files of their own disk");
+        let file = handle.id_on(&self.state).expect("queues serve files of their own disk");
         let is_write = matches!(work, Work::Write { .. });
-        let writable = if is_write {
-            handle.check_writable()
-        } else {
-            Ok(())
-        };
+        let writable = if is_write { handle.check_writable() } else { Ok(()) };
         let mut state = lock(&self.state);
         let work = match state.check_alive().and(writable) {
             Ok(()) => work,
             Err(error) => Work::Refused(error),
         };
         state.retain(file);
-        let requests = state
-            .queues
-            .get_mut(&self.number)
-            .expect("the queue exists");
+        let requests = state.queues.get_mut(&self.number).expect("the queue exists");
         requests.push_back(Outstanding { token, file, work });
     }
 
@@ -174,8 +156,7 @@ impl State {
 
 fn memory_file(file: &dyn File) -> &MemoryFile {
     let file: &dyn Any = file;
-    file.downcast_ref()
-        .expect("queues serve files of their own disk")
+    file.downcast_ref().expect("queues serve files of their own disk")
 }
 
 /// The buffers one after the other, copied only where there are several.

@@ -130,15 +130,13 @@ impl State {
         self.check_alive()?;
         self.begin(Operation::SyncDirectory)?.end()?;
         self.names.sync();
-        self.files
-            .retain(|id, node| node.users > 0 || self.names.refers_to(*id));
+        self.files.retain(|id, node| node.users > 0 || self.names.refers_to(*id));
         Ok(())
     }
 
     fn find(&self, name: &str) -> io::Result<FileId> {
         let id = self.names.current().get(name);
-        id.copied()
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+        id.copied().ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
     }
 
     pub(super) fn retain(&mut self, id: FileId) {
@@ -250,9 +248,7 @@ impl State {
     }
 
     fn node(&mut self, id: FileId) -> &mut Node {
-        self.files
-            .get_mut(&id)
-            .expect("the file has a name or a user")
+        self.files.get_mut(&id).expect("the file has a name or a user")
     }
 }
 
@@ -278,7 +274,9 @@ impl State {
                 self.capacity = Some(self.allocated_bytes());
                 Ok(Step::Whole)
             }
-            Some(Fault::NoSpace | Fault::SyncNoSpace) => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
+            Some(Fault::NoSpace | Fault::SyncNoSpace) => {
+                Err(io::Error::from_raw_os_error(libc::ENOSPC))
+            }
             Some(Fault::WriteError | Fault::SyncError | Fault::ReadError) => {
                 Err(io::Error::from_raw_os_error(libc::EIO))
             }
@@ -298,9 +296,7 @@ impl State {
         let named: BTreeSet<FileId> = self.names.current().values().copied().collect();
         let files = self.files.iter();
         let files = files.filter(|(id, node)| node.users > 0 || named.contains(id));
-        let blocks: usize = files
-            .map(|(_, node)| node.contents.allocated_blocks())
-            .sum();
+        let blocks: usize = files.map(|(_, node)| node.contents.allocated_blocks()).sum();
         wide(blocks * BLOCK_LENGTH)
     }
 
@@ -316,9 +312,7 @@ impl State {
 
     pub(super) fn total_bytes(&self) -> u64 {
         let files = self.names.current().values();
-        files
-            .map(|id| wide(self.files[id].contents.bytes().len()))
-            .sum()
+        files.map(|id| wide(self.files[id].contents.bytes().len())).sum()
     }
 }
 
@@ -335,11 +329,7 @@ impl State {
         image.capacity = self.capacity;
         image.last_number = self.last_number;
         let mut files: BTreeMap<FileId, Contents> = BTreeMap::new();
-        for id in self
-            .files
-            .keys()
-            .filter(|id| self.is_found(**id, &table, keep))
-        {
+        for id in self.files.keys().filter(|id| self.is_found(**id, &table, keep)) {
             let contents = self.contents_in_flight(*id, &mut random, keep);
             let contents = contents.as_ref().unwrap_or(&self.files[id].contents);
             let found = match keep {
@@ -354,15 +344,8 @@ impl State {
             Keep::Cached => self.names.clone(),
             Keep::Synced | Keep::Some | Keep::All => Names::from_table(table),
         };
-        let node = |contents| Node {
-            contents,
-            users: 0,
-            is_cold: false,
-        };
-        image.files = files
-            .into_iter()
-            .map(|(id, contents)| (id, node(contents)))
-            .collect();
+        let node = |contents| Node { contents, users: 0, is_cold: false };
+        image.files = files.into_iter().map(|(id, contents)| (id, node(contents))).collect();
         image
     }
 
@@ -380,12 +363,7 @@ impl State {
             return None;
         }
         let mut contents = None;
-        for outstanding in self
-            .queues
-            .values()
-            .flatten()
-            .filter(|request| request.file == id)
-        {
+        for outstanding in self.queues.values().flatten().filter(|request| request.file == id) {
             if let Work::Write { offset, data, .. } = &outstanding.work
                 && let Ok(position) = check_end(*offset, data.len())
                 && self.room(id, position, data.len()) == data.len()
@@ -416,13 +394,7 @@ impl State {
     pub(super) fn write_file(&mut self, name: &str, data: &[u8]) {
         let id = FileId(self.number());
         let contents = Contents::new(data.to_vec());
-        self.files.insert(
-            id,
-            Node {
-                contents,
-                ..Node::default()
-            },
-        );
+        self.files.insert(id, Node { contents, ..Node::default() });
         self.names.create(name, id);
         self.names.sync();
     }

@@ -22,9 +22,7 @@ fn durable(disk: &MemoryDisk, name: &str, content: &[u8]) -> Arc<dyn File> {
 
 /// What is found under a name in the images of many seeds.
 fn found(disk: &MemoryDisk, name: &str) -> BTreeSet<Option<Vec<u8>>> {
-    (0..SEEDS)
-        .map(|seed| disk.crash_image(seed).read_file(name))
-        .collect()
+    (0..SEEDS).map(|seed| disk.crash_image(seed).read_file(name)).collect()
 }
 
 fn errno<T>(result: io::Result<T>) -> Option<i32> {
@@ -46,10 +44,7 @@ impl History {
                     let version = version.get(base..).unwrap_or_default();
                     // Cut at some time, and grown again.
                     [usize::MAX].iter().chain(&cuts).any(|cut| {
-                        let kept = cut
-                            .saturating_sub(base)
-                            .min(version.len())
-                            .min(sector.len());
+                        let kept = cut.saturating_sub(base).min(version.len()).min(sector.len());
                         sector[..kept] == version[..kept] && sector[kept..].iter().all(|b| *b == 0)
                     })
                 })
@@ -80,18 +75,13 @@ fn a_crash_leaves_what_the_documentation_allows() {
                 _ => {
                     let (offset, length) = (random.index(3000), 1 + random.index(1500));
                     let data = random.bytes(length);
-                    file.write_at(&data, u64::try_from(offset).unwrap())
-                        .unwrap();
+                    file.write_at(&data, u64::try_from(offset).unwrap()).unwrap();
                     content.resize(content.len().max(offset + length), 0);
                     content[offset..offset + length].copy_from_slice(&data);
                 }
             }
             history.0.push(content);
-            assert_eq!(
-                disk.read_file("a").as_ref(),
-                history.0.last(),
-                "seed {seed}"
-            );
+            assert_eq!(disk.read_file("a").as_ref(), history.0.last(), "seed {seed}");
             let image = disk.crash_image(random.next_u64()).read_file("a").unwrap();
             assert!(history.allows(&image), "seed {seed}");
             let image = disk.lose_all_unsynced().read_file("a").unwrap();
@@ -128,11 +118,7 @@ fn unsynced_writes_are_lost_torn_and_reordered_but_not_within_a_sector() {
     let images = found(&disk, "a");
     let sectors = |image: &Option<Vec<u8>>| -> Vec<u8> {
         let image = image.as_ref().unwrap();
-        assert!(
-            image
-                .chunks(512)
-                .all(|sector| sector.iter().all(|byte| *byte == sector[0]))
-        );
+        assert!(image.chunks(512).all(|sector| sector.iter().all(|byte| *byte == sector[0])));
         image.iter().step_by(512).copied().collect()
     };
     let found: BTreeSet<Vec<u8>> = images.iter().map(sectors).collect();
@@ -157,11 +143,7 @@ fn the_length_is_lost_or_kept_or_in_between() {
     file.write_at(b"x", 1).unwrap();
     let lost = |content: &str| Some(content.as_bytes().to_vec());
     let expected = ["1234", "1", "1x", "1\0"].map(lost);
-    assert_eq!(
-        found(&disk, "b"),
-        BTreeSet::from(expected),
-        "behind a lost cut nothing is new"
-    );
+    assert_eq!(found(&disk, "b"), BTreeSet::from(expected), "behind a lost cut nothing is new");
 }
 
 #[test]
@@ -170,22 +152,13 @@ fn names_are_lost_until_the_directory_is_synced() {
     let file = create(&disk, "a");
     file.write_at(b"data", 0).unwrap();
     file.sync().unwrap();
-    assert_eq!(
-        found(&disk, "a"),
-        BTreeSet::from([None, Some(b"data".to_vec())])
-    );
+    assert_eq!(found(&disk, "a"), BTreeSet::from([None, Some(b"data".to_vec())]));
     disk.sync_directory().unwrap();
     assert_eq!(found(&disk, "a"), BTreeSet::from([Some(b"data".to_vec())]));
     disk.remove("a").unwrap();
-    assert_eq!(
-        found(&disk, "a"),
-        BTreeSet::from([None, Some(b"data".to_vec())])
-    );
+    assert_eq!(found(&disk, "a"), BTreeSet::from([None, Some(b"data".to_vec())]));
     drop(file);
-    assert_eq!(
-        found(&disk, "a"),
-        BTreeSet::from([None, Some(b"data".to_vec())])
-    );
+    assert_eq!(found(&disk, "a"), BTreeSet::from([None, Some(b"data".to_vec())]));
     disk.sync_directory().unwrap();
     assert_eq!(found(&disk, "a"), BTreeSet::from([None]));
 }
@@ -197,9 +170,8 @@ fn a_rename_is_whole_or_not_done() {
     disk.write_file("new", b"2");
     disk.rename("new", "old").unwrap();
     let images = (0..SEEDS).map(|seed| disk.crash_image(seed));
-    let images: BTreeSet<_> = images
-        .map(|image| (image.read_file("old"), image.read_file("new")))
-        .collect();
+    let images: BTreeSet<_> =
+        images.map(|image| (image.read_file("old"), image.read_file("new"))).collect();
     let before = (Some(b"1".to_vec()), Some(b"2".to_vec()));
     let after = (Some(b"2".to_vec()), None);
     assert_eq!(images, BTreeSet::from([before, after]));
@@ -216,10 +188,7 @@ fn changes_of_names_are_lost_one_by_one_but_a_durable_file_never_is() {
     for seed in 0..SEEDS {
         let image = disk.crash_image(seed);
         let (a, b) = (image.read_file("a"), image.read_file("b"));
-        let survivor = [&a, &b]
-            .into_iter()
-            .flatten()
-            .filter(|content| *content == b"1");
+        let survivor = [&a, &b].into_iter().flatten().filter(|content| *content == b"1");
         assert_eq!(survivor.count(), 1, "seed {seed}: {a:?} {b:?}");
         images.insert(image.list().unwrap().join(""));
     }
@@ -252,11 +221,7 @@ fn images_are_disks_of_their_own() {
     disk.schedule(0, Fault::Crash);
     let image = disk.snapshot();
     create(&image, "b").write_at(b"x", 0).unwrap();
-    image
-        .open("a", Access::ReadWrite)
-        .unwrap()
-        .write_at(b"2", 0)
-        .unwrap();
+    image.open("a", Access::ReadWrite).unwrap().write_at(b"2", 0).unwrap();
     assert_eq!(disk.list().unwrap(), ["a"]);
     assert_eq!(disk.read_file("a").unwrap(), b"1");
     assert_eq!((image.operations(), disk.operations()), (3, 0));
@@ -274,15 +239,7 @@ fn a_crash_happens_at_its_operation_and_ends_everything() {
         file.set_length(2)?;
         let mut queue = disk.queue()?;
         let data = vec![Bytes::from_static(b"more")];
-        queue.submit(
-            0,
-            Request::Write {
-                file,
-                offset: 2,
-                data,
-                sync: Sync::Data,
-            },
-        );
+        queue.submit(0, Request::Write { file, offset: 2, data, sync: Sync::Data });
         let mut completions = Vec::new();
         queue.poll(Wait::Yes, &mut completions)?;
         completions.remove(0).result?;
@@ -324,30 +281,24 @@ fn a_crash_happens_at_its_operation_and_ends_everything() {
             _ => assert!(b.is_none_or(|content| content == b"damore")),
         }
     }
-    assert!(!CrashedError::is_in(&io::Error::from_raw_os_error(
-        libc::EIO
-    )));
+    assert!(!CrashedError::is_in(&io::Error::from_raw_os_error(libc::EIO)));
 }
 
 #[test]
 fn a_scheduled_fault_happens_once_to_the_first_operation_that_it_fits() {
     let disk = MemoryDisk::new(1);
     let file = create(&disk, "a");
-    for (fault, code) in [
-        (Fault::WriteError, libc::EIO),
-        (Fault::NoSpace, libc::ENOSPC),
-    ] {
+    for (fault, code) in [(Fault::WriteError, libc::EIO), (Fault::NoSpace, libc::ENOSPC)] {
         disk.schedule(disk.operations() + 1, fault);
         file.write_at(b"data", 0).unwrap();
         file.sync().unwrap();
         assert_eq!(errno(file.write_at(b"lost", 0)), Some(code), "{fault:?}");
         assert_eq!(disk.read_file("a").unwrap(), b"data", "{fault:?}");
         file.write_at(b"data", 0).unwrap();
-        let others: [&dyn Fn() -> io::Result<()>; 3] = [
-            &|| disk.open("b", Access::CreateNew).map(|_| ()),
-            &|| disk.rename("a", "b"),
-            &|| file.set_length(1),
-        ];
+        let others: [&dyn Fn() -> io::Result<()>; 3] =
+            [&|| disk.open("b", Access::CreateNew).map(|_| ()), &|| disk.rename("a", "b"), &|| {
+                file.set_length(1)
+            }];
         for other in others {
             disk.schedule(0, fault);
             assert_eq!(errno(other()), Some(code), "{fault:?}");
@@ -355,10 +306,7 @@ fn a_scheduled_fault_happens_once_to_the_first_operation_that_it_fits() {
         assert_eq!(disk.list().unwrap(), ["a"], "{fault:?}");
     }
     disk.schedule(0, Fault::NoSpace);
-    assert_eq!(
-        file.write_at(b"x", 0).unwrap_err().kind(),
-        ErrorKind::StorageFull
-    );
+    assert_eq!(file.write_at(b"x", 0).unwrap_err().kind(), ErrorKind::StorageFull);
 
     disk.schedule(0, Fault::ShortWrite);
     file.write_at(b"x", 0).unwrap();
@@ -427,10 +375,7 @@ fn a_failed_sync_loses_data_for_good_and_shows_it_all_the_same() {
         assert_eq!(disk.read_file("a").unwrap(), [1; 1024]);
         let found = disk.crash_image(seed).read_file("a").unwrap();
         assert_eq!(disk.keep_all().read_file("a").unwrap(), [1; 1024]);
-        assert_eq!(
-            disk.keep_all().lose_all_unsynced().read_file("a").unwrap(),
-            found
-        );
+        assert_eq!(disk.keep_all().lose_all_unsynced().read_file("a").unwrap(), found);
         outcomes.insert((found[0], found[512]));
 
         // What is written again is stored, the rest of its sector with it.
@@ -470,8 +415,7 @@ fn changes_after_a_failed_sync_are_undone_to_what_is_durable() {
                 }
                 _ => {
                     let data = random.bytes(length);
-                    file.write_at(&data, u64::try_from(offset).unwrap())
-                        .unwrap();
+                    file.write_at(&data, u64::try_from(offset).unwrap()).unwrap();
                     content.resize(content.len().max(offset + length), 0);
                     content[offset..offset + length].copy_from_slice(&data);
                 }
@@ -503,10 +447,7 @@ fn space_runs_out_and_is_given_back() {
     assert_eq!(file.write_at(&[2; 8192], 0).unwrap(), 8192, "so are these");
     let mut outcomes = BTreeSet::new();
     for _ in 0..20 {
-        outcomes.insert(
-            file.write_at(&[3; 100], 8190)
-                .map_err(|error| error.raw_os_error()),
-        );
+        outcomes.insert(file.write_at(&[3; 100], 8190).map_err(|error| error.raw_os_error()));
     }
     assert_eq!(outcomes, BTreeSet::from([Ok(2), Err(Some(libc::ENOSPC))]));
 
@@ -539,36 +480,20 @@ fn a_disk_that_becomes_full_stays_full() {
 fn tokens(queue: &mut dyn Queue) -> Vec<u64> {
     let mut completions = Vec::new();
     queue.poll(Wait::No, &mut completions).unwrap();
-    completions
-        .into_iter()
-        .map(|Completion { token, .. }| token)
-        .collect()
+    completions.into_iter().map(|Completion { token, .. }| token).collect()
 }
 
 fn submit_writes(queue: &mut dyn Queue, file: &Arc<dyn File>) {
     for token in 0..10 {
-        let data = vec![Bytes::copy_from_slice(
-            &[b'0' + u8::try_from(token).unwrap(); 512],
-        )];
+        let data = vec![Bytes::copy_from_slice(&[b'0' + u8::try_from(token).unwrap(); 512])];
         let (file, offset) = (Arc::clone(file), token * 512);
-        queue.submit(
-            token,
-            Request::Write {
-                file,
-                offset,
-                data,
-                sync: Sync::None,
-            },
-        );
+        queue.submit(token, Request::Write { file, offset, data, sync: Sync::None });
     }
 }
 
 #[test]
 fn a_queue_keeps_order_unless_it_is_slow() {
-    let slow = Faults {
-        slow_permille: 500,
-        ..Faults::default()
-    };
+    let slow = Faults { slow_permille: 500, ..Faults::default() };
     let mut orders = Vec::new();
     for (seed, faults) in [(1, Faults::default()), (1, slow), (1, slow), (2, slow)] {
         let disk = MemoryDisk::new(seed).with_faults(faults);
@@ -596,21 +521,11 @@ fn what_a_queue_has_not_completed_may_have_been_done() {
     let mut queue = disk.queue().unwrap();
     submit_writes(queue.as_mut(), &file);
     assert_eq!(disk.read_file("a").unwrap(), [b'-'; 5120]);
-    let done = |image: &[u8]| {
-        image
-            .iter()
-            .step_by(512)
-            .filter(|byte| **byte != b'-')
-            .count()
-    };
-    let counts: BTreeSet<usize> = (0..SEEDS)
-        .map(|seed| done(&disk.crash_image(seed).read_file("a").unwrap()))
-        .collect();
+    let done = |image: &[u8]| image.iter().step_by(512).filter(|byte| **byte != b'-').count();
+    let counts: BTreeSet<usize> =
+        (0..SEEDS).map(|seed| done(&disk.crash_image(seed).read_file("a").unwrap())).collect();
     assert!(counts.contains(&0) && counts.len() > 4, "{counts:?}");
-    assert_eq!(
-        disk.lose_all_unsynced().read_file("a").unwrap(),
-        [b'-'; 5120]
-    );
+    assert_eq!(disk.lose_all_unsynced().read_file("a").unwrap(), [b'-'; 5120]);
     assert!((1..10).contains(&done(&disk.keep_all().read_file("a").unwrap())));
 
     // The same, when the queue hears of the crash before the image is made.
@@ -626,11 +541,7 @@ fn what_a_queue_has_not_completed_may_have_been_done() {
     submit_writes(queue.as_mut(), &file);
     let before = disk.read_file("a");
     assert_eq!(tokens(queue.as_mut()).len(), 10);
-    assert_eq!(
-        disk.read_file("a"),
-        before,
-        "what was submitted too late is not done"
-    );
+    assert_eq!(disk.read_file("a"), before, "what was submitted too late is not done");
 }
 
 #[test]
@@ -640,20 +551,10 @@ fn a_short_write_of_a_queue_is_not_synced() {
     let mut queue = disk.queue().unwrap();
     disk.schedule(0, Fault::ShortWrite);
     let data = vec![Bytes::from_static(b"da"), Bytes::from_static(b"ta")];
-    queue.submit(
-        0,
-        Request::Write {
-            file,
-            offset: 0,
-            data,
-            sync: Sync::Data,
-        },
-    );
+    queue.submit(0, Request::Write { file, offset: 0, data, sync: Sync::Data });
     let mut completions = Vec::new();
     queue.poll(Wait::No, &mut completions).unwrap();
-    let Ok(Done::Written(written)) = completions.remove(0).result else {
-        panic!("written")
-    };
+    let Ok(Done::Written(written)) = completions.remove(0).result else { panic!("written") };
     assert!((1..4).contains(&written));
     assert_eq!(disk.lose_all_unsynced().read_file("a").unwrap(), b"");
 }

@@ -87,10 +87,7 @@ impl Directory {
         options: DirectoryOptions,
     ) -> io::Result<Self> {
         let path = path.as_ref();
-        let system = |source| OpenError::System {
-            path: path.to_owned(),
-            source,
-        };
+        let system = |source| OpenError::System { path: path.to_owned(), source };
         let location = std::path::absolute(path).map_err(system)?;
         if mode == OpenMode::Create {
             create(&location).map_err(system)?;
@@ -103,10 +100,7 @@ impl Directory {
         match handle.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
-                return Err(OpenError::Locked {
-                    path: path.to_owned(),
-                }
-                .into());
+                return Err(OpenError::Locked { path: path.to_owned() }.into());
             }
             Err(fs::TryLockError::Error(error)) => return Err(system(error).into()),
         }
@@ -123,15 +117,7 @@ impl Directory {
             );
         }
         let (path, process) = (path.to_owned(), std::process::id());
-        Ok(Self {
-            path,
-            location,
-            handle,
-            process,
-            mode,
-            backend,
-            delay,
-        })
+        Ok(Self { path, location, handle, process, mode, backend, delay })
     }
 
     /// What queues work with: never [`Backend::Auto`].
@@ -306,10 +292,7 @@ fn choose_backend(path: &Path, wanted: Backend) -> Result<Backend, OpenError> {
         Backend::Threads => Ok(Backend::Threads),
         Backend::Uring => match uring::probe() {
             Ok(()) => Ok(Backend::Uring),
-            Err(source) => Err(OpenError::RingRefused {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(OpenError::RingRefused { path: path.to_owned(), source }),
         },
         Backend::Auto => match uring::probe() {
             Ok(()) => Ok(Backend::Uring),

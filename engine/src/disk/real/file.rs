@@ -38,9 +38,7 @@ impl File for RealFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        read_all(buffer, offset, |rest, offset| {
-            self.file.read_at(rest, offset)
-        })
+        read_all(buffer, offset, |rest, offset| self.file.read_at(rest, offset))
     }
 
     fn read_resident(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {

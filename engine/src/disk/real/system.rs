@@ -13,10 +13,7 @@ pub(super) fn read_resident(
     offset: u64,
 ) -> io::Result<usize> {
     let offset = file_offset(offset)?;
-    let vector = libc::iovec {
-        iov_base: buffer.as_mut_ptr().cast(),
-        iov_len: buffer.len(),
-    };
+    let vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     retried(|| {
         // SAFETY: `vector` describes `buffer`, which is borrowed mutably until the call is over.
         unsafe { libc::preadv2(file.as_raw_fd(), &vector, 1, offset, libc::RWF_NOWAIT) }
@@ -61,18 +58,11 @@ pub(super) fn resident_pages(map: &memmap2::Mmap) -> io::Result<u64> {
             // pieces but the last are whole pages; `answer` has a byte for each page of it. Only
             // addresses are passed: the mapping is not read.
             let code = unsafe {
-                libc::mincore(
-                    piece.as_ptr().cast_mut().cast(),
-                    piece.len(),
-                    answer.as_mut_ptr(),
-                )
+                libc::mincore(piece.as_ptr().cast_mut().cast(), piece.len(), answer.as_mut_ptr())
             };
             libc::ssize_t::try_from(code).expect("a C int fits")
         })?;
-        resident += answer[..pages]
-            .iter()
-            .map(|byte| u64::from(byte & 1))
-            .sum::<u64>();
+        resident += answer[..pages].iter().map(|byte| u64::from(byte & 1)).sum::<u64>();
     }
     Ok(resident)
 }

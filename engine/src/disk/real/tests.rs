@@ -19,11 +19,7 @@ use crate::disk::{Access, Completion, Disk, Done, File, Queue, Request, Sync, Wa
 
 fn directory(backend: Backend, delay: Duration) -> Option<(TempDir, Directory)> {
     let place = tempfile::tempdir().expect("a directory");
-    match Directory::open(
-        place.path(),
-        OpenMode::ReadWrite,
-        DirectoryOptions { backend, delay },
-    ) {
+    match Directory::open(place.path(), OpenMode::ReadWrite, DirectoryOptions { backend, delay }) {
         Ok(directory) => Some((place, directory)),
         Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
         Err(error) => panic!("{error}"),
@@ -39,12 +35,7 @@ fn directories(delay: Duration) -> Vec<(TempDir, Directory)> {
 }
 
 fn write(file: &Arc<dyn File>, data: Vec<Bytes>, sync: Sync) -> Request {
-    Request::Write {
-        file: Arc::clone(file),
-        offset: 0,
-        data,
-        sync,
-    }
+    Request::Write { file: Arc::clone(file), offset: 0, data, sync }
 }
 
 fn finish(queue: &mut dyn Queue) -> Completion {
@@ -56,11 +47,7 @@ fn finish(queue: &mut dyn Queue) -> Completion {
 
 /// Waits, a minute at most, until a descriptor is readable; at once says whether it is.
 fn is_readable(descriptor: RawFd, wait: Wait) -> bool {
-    let mut entry = libc::pollfd {
-        fd: descriptor,
-        events: libc::POLLIN,
-        revents: 0,
-    };
+    let mut entry = libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
     let timeout_ms = if wait == Wait::Yes { 60_000 } else { 0 };
     // SAFETY: one entry is passed, and one is said to be there.
     let count = unsafe { libc::poll(&mut entry, 1, timeout_ms) };
@@ -77,20 +64,13 @@ fn a_directory_is_opened_once() {
             let error = Directory::open(place.path(), second, options).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
             let path = place.path().display();
-            assert_eq!(
-                error.to_string(),
-                format!("{path} is open in another process")
-            );
+            assert_eq!(error.to_string(), format!("{path} is open in another process"));
             let inner = error.get_ref().unwrap().downcast_ref();
             assert!(matches!(inner, Some(OpenError::Locked { .. })), "{inner:?}");
         }
         drop(directory);
     }
-    assert_eq!(
-        fs::read_dir(place.path()).unwrap().count(),
-        0,
-        "no lock file is left"
-    );
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "no lock file is left");
 }
 
 #[test]
@@ -157,14 +137,8 @@ fn the_event_descriptor_is_readable_when_there_are_completions() {
             let data = vec![Bytes::from_static(b"data")];
             let request = match token % 3 {
                 0 => write(&file, data, Sync::Data),
-                1 => Request::Sync {
-                    file: Arc::clone(&file),
-                },
-                _ => Request::Read {
-                    file: Arc::clone(&file),
-                    offset: 0,
-                    length: 4,
-                },
+                1 => Request::Sync { file: Arc::clone(&file) },
+                _ => Request::Read { file: Arc::clone(&file), offset: 0, length: 4 },
             };
             queue.submit(token, request);
             let mut completions = Vec::new();
@@ -186,21 +160,11 @@ fn a_refused_request_is_announced_too() {
     for (_place, directory) in directories(Duration::ZERO) {
         let file = directory.open("a", Access::CreateNew).unwrap();
         let mut queue = directory.queue().unwrap();
-        queue.submit(
-            3,
-            Request::Read {
-                file,
-                offset: 0,
-                length: usize::MAX,
-            },
-        );
+        queue.submit(3, Request::Read { file, offset: 0, length: usize::MAX });
         assert!(is_readable(queue.event_descriptor().unwrap(), Wait::Yes));
         let completion = finish(queue.as_mut());
         assert_eq!(completion.token, 3);
-        assert_eq!(
-            completion.result.unwrap_err().kind(),
-            io::ErrorKind::OutOfMemory
-        );
+        assert_eq!(completion.result.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
     }
 }
 
@@ -209,10 +173,7 @@ fn more_buffers_than_a_call_takes_are_a_short_write() {
     for (_place, directory) in directories(Duration::ZERO) {
         let file = directory.open("a", Access::CreateNew).unwrap();
         let mut queue = directory.queue().unwrap();
-        queue.submit(
-            0,
-            write(&file, vec![Bytes::from_static(b"ab"); 1500], Sync::Data),
-        );
+        queue.submit(0, write(&file, vec![Bytes::from_static(b"ab"); 1500], Sync::Data));
         assert_eq!(finish(queue.as_mut()).result.unwrap(), Done::Written(2048));
         assert_eq!(file.length().unwrap(), 2048);
     }
@@ -243,10 +204,7 @@ fn a_short_write_is_not_synced_and_says_so() {
 }
 
 fn limited_write(directory: &Directory, file: &Arc<dyn File>, length_max: u64) -> bool {
-    let limit = libc::rlimit {
-        rlim_cur: length_max,
-        rlim_max: length_max,
-    };
+    let limit = libc::rlimit { rlim_cur: length_max, rlim_max: length_max };
     // SAFETY: the signal is to be ignored, no function of ours is called; `limit` is borrowed.
     unsafe {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
@@ -272,20 +230,15 @@ fn syncs_are_delayed_and_nothing_else() {
             finish(queue.as_mut()).result.unwrap();
             (submitted, begin.elapsed())
         };
-        for request in [
-            write(&file, data.clone(), Sync::Data),
-            Request::Sync {
-                file: Arc::clone(&file),
-            },
-        ] {
+        for request in
+            [write(&file, data.clone(), Sync::Data), Request::Sync { file: Arc::clone(&file) }]
+        {
             let (submitted, completed) = timed(request);
             assert!(completed >= DELAY, "{backend:?}");
             assert!(submitted < completed, "{backend:?}");
         }
         // Once in ten times at least it must be fast, however busy the machine is.
-        let fastest = (0..10)
-            .map(|_| timed(write(&file, data.clone(), Sync::None)).1)
-            .min();
+        let fastest = (0..10).map(|_| timed(write(&file, data.clone(), Sync::None)).1).min();
         assert!(fastest.unwrap() < DELAY, "{backend:?}");
         let begin = Instant::now();
         file.sync().unwrap();
@@ -305,20 +258,12 @@ fn delayed_syncs_overlap_on_io_uring() {
     let begin = Instant::now();
     let mut completions = Vec::new();
     for token in 0..40 {
-        queue.submit(
-            token,
-            Request::Sync {
-                file: Arc::clone(&file),
-            },
-        );
+        queue.submit(token, Request::Sync { file: Arc::clone(&file) });
     }
     while completions.len() < 40 {
         queue.poll(Wait::Yes, &mut completions).unwrap();
     }
-    assert!(
-        begin.elapsed() < DELAY * 20,
-        "one after the other it would be 40"
-    );
+    assert!(begin.elapsed() < DELAY * 20, "one after the other it would be 40");
 }
 
 #[test]
@@ -326,10 +271,7 @@ fn one_line_says_that_io_uring_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let log = Log::default();
     let open = |backend| {
-        let options = DirectoryOptions {
-            backend,
-            ..Default::default()
-        };
+        let options = DirectoryOptions { backend, ..Default::default() };
         Directory::open(place.path(), OpenMode::ReadWrite, options)
     };
     std::thread::scope(|scope| {
@@ -345,10 +287,7 @@ fn one_line_says_that_io_uring_is_refused() {
             assert_eq!(error.kind(), io::ErrorKind::Unsupported);
             let path = place.path().display();
             let reason = "Operation not permitted (os error 1)";
-            assert_eq!(
-                error.to_string(),
-                format!("{path}: io_uring is refused: {reason}")
-            );
+            assert_eq!(error.to_string(), format!("{path}: io_uring is refused: {reason}"));
         });
     });
     let lines = log.lines.lock().unwrap();
@@ -363,10 +302,7 @@ fn a_delay_is_logged_loudly_and_nothing_else_is() {
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || {
         for delay in [Duration::ZERO, Duration::from_micros(1500)] {
-            let options = DirectoryOptions {
-                backend: Backend::Threads,
-                delay,
-            };
+            let options = DirectoryOptions { backend: Backend::Threads, delay };
             Directory::open(place.path(), OpenMode::ReadWrite, options).unwrap();
         }
     });
@@ -385,24 +321,11 @@ fn refuse_io_uring() {
     let code = |parts: u32| u16::try_from(parts).unwrap();
     let mut filter = [
         statement(code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS), 0, 0, 0),
-        statement(
-            code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K),
-            0,
-            1,
-            number,
-        ),
+        statement(code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K), 0, 1, number),
         statement(code(libc::BPF_RET | libc::BPF_K), 0, 0, refuse),
-        statement(
-            code(libc::BPF_RET | libc::BPF_K),
-            0,
-            0,
-            libc::SECCOMP_RET_ALLOW,
-        ),
+        statement(code(libc::BPF_RET | libc::BPF_K), 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    let program = libc::sock_fprog {
-        len: 4,
-        filter: filter.as_mut_ptr(),
-    };
+    let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
     // SAFETY: the program has four statements, and lives until the calls are over. It concerns
     // this thread only.
     let codes = unsafe {

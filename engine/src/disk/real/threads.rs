@@ -53,10 +53,7 @@ impl Queue for ThreadsQueue {
             Request::Read { .. } => &mut self.readers,
         };
         if let Err(error) = pool.start(token, request) {
-            self.outbox.push(Completion {
-                token,
-                result: Err(error),
-            });
+            self.outbox.push(Completion { token, result: Err(error) });
         }
     }
 
@@ -65,11 +62,7 @@ impl Queue for ThreadsQueue {
         self.outbox.event.clear();
         let mut arrived = lock(&self.outbox.completions);
         while wait == Wait::Yes && self.outstanding > 0 && arrived.is_empty() {
-            arrived = self
-                .outbox
-                .arrived
-                .wait(arrived)
-                .unwrap_or_else(PoisonError::into_inner);
+            arrived = self.outbox.arrived.wait(arrived).unwrap_or_else(PoisonError::into_inner);
         }
         self.outstanding -= arrived.len();
         completions.append(&mut arrived);
@@ -108,13 +101,7 @@ struct Pool {
 impl Pool {
     fn new(name: &'static str, threads_max: usize, outbox: &Arc<Outbox>) -> Self {
         let (inbox, outbox) = (Arc::default(), Arc::clone(outbox));
-        Self {
-            name,
-            threads: Vec::new(),
-            threads_max,
-            inbox,
-            outbox,
-        }
+        Self { name, threads: Vec::new(), threads_max, inbox, outbox }
     }
 
     /// Gives a request to a thread; an error where there is none and none can be started.
@@ -124,16 +111,10 @@ impl Pool {
             let (inbox, outbox) = (Arc::clone(&self.inbox), Arc::clone(&self.outbox));
             let work = move || {
                 while let Some((token, request)) = inbox.take() {
-                    outbox.push(Completion {
-                        token,
-                        result: perform(request),
-                    });
+                    outbox.push(Completion { token, result: perform(request) });
                 }
             };
-            match thread::Builder::new()
-                .name(self.name.to_owned())
-                .spawn(work)
-            {
+            match thread::Builder::new().name(self.name.to_owned()).spawn(work) {
                 Ok(thread) => self.threads.push(thread),
                 Err(error) if self.threads.is_empty() => return Err(error),
                 // The threads that are there do it, one after the other.
@@ -187,10 +168,7 @@ impl Inbox {
                 return None;
             }
             state.idle += 1;
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
     }
@@ -198,12 +176,7 @@ impl Inbox {
 
 fn perform(request: Request) -> io::Result<Done> {
     match request {
-        Request::Write {
-            file,
-            offset,
-            data,
-            sync,
-        } => {
+        Request::Write { file, offset, data, sync } => {
             let vectors = Vectors::new(data);
             let written = write(file.as_ref(), &vectors, offset)?;
             if sync == Sync::Data && vectors.is_whole() && written == vectors.length() {
@@ -212,15 +185,9 @@ fn perform(request: Request) -> io::Result<Done> {
             Ok(Done::Written(written))
         }
         Request::Sync { file } => file.sync().map(|()| Done::Synced),
-        Request::Read {
-            file,
-            offset,
-            length,
-        } => {
+        Request::Read { file, offset, length } => {
             let mut buffer = Vec::new();
-            buffer
-                .try_reserve_exact(length)
-                .map_err(|_| io::ErrorKind::OutOfMemory)?;
+            buffer.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
             buffer.resize(length, 0);
             let filled = file.read_at(&mut buffer, offset)?;
             buffer.truncate(filled);
@@ -230,9 +197,7 @@ fn perform(request: Request) -> io::Result<Done> {
 }
 
 fn write(file: &dyn File, vectors: &Vectors, offset: u64) -> io::Result<usize> {
-    let descriptor = file
-        .descriptor()
-        .expect("queues serve files of their own disk");
+    let descriptor = file.descriptor().expect("queues serve files of their own disk");
     // SAFETY: `File::descriptor` promises that it is open as long as the file is, which is
     // borrowed here.
     let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };

@@ -88,10 +88,7 @@ impl RingQueue {
             return Ok(());
         }
         if self.owner.take().is_some() {
-            assert!(
-                self.entries == 0,
-                "a queue with requests in flight stays with its thread"
-            );
+            assert!(self.entries == 0, "a queue with requests in flight stays with its thread");
             self.ring = build(&self.event)?;
         }
         self.ring.submitter().register_enable_rings()?;
@@ -127,9 +124,7 @@ impl RingQueue {
         loop {
             // SAFETY: `count` entries are in the submission queue, and there is no argument.
             let taken = unsafe {
-                self.ring
-                    .submitter()
-                    .enter::<libc::sigset_t>(count, wanted, flags.bits(), None)
+                self.ring.submitter().enter::<libc::sigset_t>(count, wanted, flags.bits(), None)
             };
             match taken {
                 Ok(taken) if taken == pushed => return Ok(()),
@@ -209,10 +204,7 @@ impl Queue for RingQueue {
                 }
             }
             Err(error) => {
-                self.refused.push(Completion {
-                    token,
-                    result: Err(error),
-                });
+                self.refused.push(Completion { token, result: Err(error) });
                 self.event.signal();
             }
         }
@@ -232,9 +224,7 @@ impl Queue for RingQueue {
 
 impl Drop for RingQueue {
     fn drop(&mut self) {
-        let is_elsewhere = self
-            .owner
-            .is_some_and(|owner| owner != thread::current().id());
+        let is_elsewhere = self.owner.is_some_and(|owner| owner != thread::current().id());
         if !(is_elsewhere && self.entries > 0) {
             let (mut discarded, mut failures) = (Vec::new(), 0);
             while !self.operations.is_empty() && failures < DROP_FAILURES_MAX {
@@ -264,8 +254,5 @@ fn build(event: &Event) -> io::Result<IoUring> {
 }
 
 fn torn() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::OutOfMemory,
-        "io_uring took only a part of what was submitted",
-    )
+    io::Error::new(io::ErrorKind::OutOfMemory, "io_uring took only a part of what was submitted")
 }

@@ -36,19 +36,11 @@ impl Vectors {
             if taken == 0 || array.len() == VECTORS_MAX {
                 break;
             }
-            array.push(libc::iovec {
-                iov_base: buffer.as_ptr().cast_mut().cast(),
-                iov_len: taken,
-            });
+            array.push(libc::iovec { iov_base: buffer.as_ptr().cast_mut().cast(), iov_len: taken });
             length += taken;
         }
         let total = data.iter().map(Bytes::len).sum();
-        Self {
-            array,
-            length,
-            total,
-            _data: data,
-        }
+        Self { array, length, total, _data: data }
     }
 
     /// The array. Its pointers are only to be read from, as long as `self` lives.
@@ -74,10 +66,7 @@ mod tests {
     #[test]
     fn one_call_takes_a_limited_number_of_buffers_and_no_empty_one() {
         let whole = Vectors::new(vec![Bytes::new(), Bytes::from_static(b"ab"), Bytes::new()]);
-        assert_eq!(
-            (whole.array().len(), whole.length(), whole.is_whole()),
-            (1, 2, true)
-        );
+        assert_eq!((whole.array().len(), whole.length(), whole.is_whole()), (1, 2, true));
 
         let many = Vectors::new(vec![Bytes::from_static(b"xyz"); VECTORS_MAX + 1]);
         assert_eq!(many.array().len(), VECTORS_MAX);

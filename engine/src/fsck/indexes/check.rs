@@ -2,19 +2,15 @@
 
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3Default;
-
 use super::{Indexes, Lost, leaves, read_block};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::{HEADER_LENGTH, Item, Key, Malformed, Order, RunSummary};
-use crate::fsck::directory::read_error;
+use crate::fsck::hash::hash_file;
 use crate::fsck::report::{FindingId, Findings};
 use crate::fsck::watch::{Going, Watch};
 use crate::run::{FOOTER_LENGTH, IndexEntry, PinBudget, RunFile, filter_hash};
 
-/// Bytes read at once.
-const PIECE_LENGTH: usize = 1 << 20;
 /// The greatest filter there is, and its checksum; more is not kept in memory.
 const PINNED_BYTES_MAX: u64 = (64 << 20) + 4;
 
@@ -241,7 +237,7 @@ fn check_hash(
 ) -> Going {
     let Some(footer) = run.footer() else { return Ok(()) };
     let end = run.summary.length - FOOTER_LENGTH as u64;
-    match hash_file(run, end, watch)? {
+    match hash_file(&**run.file(), &run.path, end, watch)? {
         // If blocks are damaged, this is no news.
         Ok(hash) if hash != footer.hash && is_whole => {
             findings.damage(&run.path, Some(end), "the hash of all bytes of the file");
@@ -252,24 +248,4 @@ fn check_hash(
         }
     }
     Ok(())
-}
-
-fn hash_file(run: &RunFile, end: u64, watch: &mut Watch<'_>) -> Going<Result<u64>> {
-    let mut hash = Xxh3Default::new();
-    let mut offset = 0;
-    while offset < end {
-        let rest = usize::try_from(end - offset).unwrap_or(usize::MAX);
-        let mut piece = vec![0; rest.min(PIECE_LENGTH)];
-        match run.file().read_at(&mut piece, offset) {
-            Ok(count) if count == piece.len() => hash.update(&piece),
-            Ok(count) => {
-                let expected = "more bytes than the file has";
-                return Ok(Err(run.damaged(offset + count as u64, Malformed { expected })));
-            }
-            Err(source) => return Ok(Err(read_error(&run.path, source))),
-        }
-        offset += piece.len() as u64;
-        watch.advance(piece.len() as u64)?;
-    }
-    Ok(Ok(hash.digest()))
 }

@@ -45,11 +45,7 @@ impl Target {
         }
     }
 
-    fn create(
-        disk: Arc<dyn Disk>,
-        args: &ImportArgs,
-        origin: &Origin,
-    ) -> Result<Self, Failure> {
+    fn create(disk: Arc<dyn Disk>, args: &ImportArgs, origin: &Origin) -> Result<Self, Failure> {
         let default = PartitionCount::new(PARTITIONS_DEFAULT);
         let Some(partitions) = args.partitions.or(default) else {
             unreachable!("the default is legal")

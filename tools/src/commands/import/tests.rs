@@ -26,10 +26,7 @@ fn import(disk: &MemoryDisk, partitions: PartitionCount) -> Result<Imported, Fai
         partitions: Some(partitions),
         name: None,
         json: false,
-        disk: DiskArgs {
-            disk_backend: BackendArg::Auto,
-            disk_delay_us: 0,
-        },
+        disk: DiskArgs { disk_backend: BackendArg::Auto, disk_delay_us: 0 },
     };
     let reader = Reader::open(&args.source)?;
     import_to(Arc::new(disk.clone()), &args, reader, &Interrupt::default())
@@ -73,7 +70,8 @@ fn an_import_goes_on_after_every_power_cut() {
             disk.schedule(random.below(moments + 1), Fault::Crash);
             let imported = import(&disk, partitions);
             if !disk.is_crashed() {
-                resumed += u64::from(imported.expect("nothing has happened").resumed_after.is_some());
+                resumed +=
+                    u64::from(imported.expect("nothing has happened").resumed_after.is_some());
                 break;
             }
             disk = match random.below(3) {

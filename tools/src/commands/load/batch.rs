@@ -43,11 +43,8 @@ pub(super) fn run(database: &Database, output: &mut Output) -> Result<ExitCode, 
 
 /// Reads a line, of one that is too long only the beginning. Returns whether there was one.
 fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool, Failure> {
-    let failed = |source| Failure::Io {
-        action: "read",
-        path: String::from("standard input"),
-        source,
-    };
+    let failed =
+        |source| Failure::Io { action: "read", path: String::from("standard input"), source };
     line.clear();
     input.take(LINE_LENGTH_MAX).read_until(b'\n', line).map_err(failed)?;
     if line.len() as u64 == LINE_LENGTH_MAX && line.last() != Some(&b'\n') {

@@ -66,8 +66,7 @@ fn transactions(database: &Database, partition: PartitionId) -> Result<u64, Fail
     let (mut count, mut next) = (0, Some(0));
     while let Some(first) = next {
         let (snapshot, first) = (database.snapshot.clone(), Tid::new(first));
-        let lookup =
-            TidsLookup::ascending(snapshot, partition, first, GREATEST_TID, PAGE_LENGTH);
+        let lookup = TidsLookup::ascending(snapshot, partition, first, GREATEST_TID, PAGE_LENGTH);
         let tids = database.look_up(lookup)?;
         count += tids.len() as u64;
         next = tids.last().and_then(|tid| tid.get().checked_add(1));
@@ -79,8 +78,7 @@ fn live_oids(database: &Database, partition: PartitionId) -> Result<u64, Failure
     let (mut count, mut next) = (0, Some(0));
     while let Some(first) = next {
         let (snapshot, first) = (database.snapshot.clone(), Oid::new(first));
-        let lookup =
-            LiveOidsLookup::new(snapshot, partition, first, GREATEST_TID, PAGE_LENGTH);
+        let lookup = LiveOidsLookup::new(snapshot, partition, first, GREATEST_TID, PAGE_LENGTH);
         let live = database.look_up(lookup)?;
         count += live.oids.len() as u64;
         next = live.last.and_then(|oid| oid.get().checked_add(1));

@@ -130,12 +130,7 @@ const CASES: &[Case] = &[
         &u64::to_be_bytes(2),
         "offset 75: expected a data record of the transaction at offset 4, found 0",
     ),
-    (
-        "a version",
-        R11 + 32,
-        &[1, 0],
-        "offset 31: expected a version length of 0, found 256",
-    ),
+    ("a version", R11 + 32, &[1, 0], "offset 31: expected a version length of 0, found 256"),
     (
         "another transaction",
         R21 + 24,
@@ -178,9 +173,7 @@ const CASES: &[Case] = &[
 #[test]
 fn damage_is_an_error_that_says_what_and_where() {
     for (name, offset, bytes, expected) in CASES {
-        let error = read_changed(*offset, bytes)
-            .err()
-            .unwrap_or_else(|| panic!("{name}: read"));
+        let error = read_changed(*offset, bytes).err().unwrap_or_else(|| panic!("{name}: read"));
         assert_eq!(error.split_once(": ").unwrap().1, *expected, "{name}");
     }
 }
@@ -198,10 +191,7 @@ fn a_back_pointer_to_what_only_looks_like_a_record_is_damage() {
     let path = directory.path().join("Data.fs");
     let fake = String::from_utf8(fake).unwrap().leak();
     let entries: &'static [super::Entry] = vec![(1, Some(&*fake), None)].leak();
-    write(
-        &path,
-        &[Plan(100, entries), Plan(200, &[(1, None, Some(100))])],
-    );
+    write(&path, &[Plan(100, entries), Plan(200, &[(1, None, Some(100))])]);
     let mut bytes = fs::read(&path).unwrap();
     let end = bytes.len();
     bytes[end - 16..end - 8].copy_from_slice(&u64::to_be_bytes(31 + 42));
@@ -234,11 +224,7 @@ fn too_many_back_pointers_are_damage() {
         file.extend(u64::to_be_bytes(tid));
         file.extend(length);
         file.extend(b" \0\0\0\0\0\0");
-        file.extend(
-            targets
-                .iter()
-                .flat_map(|target| record(tid, start, *target)),
-        );
+        file.extend(targets.iter().flat_map(|target| record(tid, start, *target)));
         file.extend(length);
     }
     let directory = tempfile::tempdir().unwrap();
@@ -248,13 +234,7 @@ fn too_many_back_pointers_are_damage() {
     reader.next_transaction().unwrap();
     reader.next_transaction().unwrap();
     assert_eq!(
-        reader
-            .next_record()
-            .unwrap_err()
-            .to_string()
-            .split_once(": ")
-            .unwrap()
-            .1,
+        reader.next_record().unwrap_err().to_string().split_once(": ").unwrap().1,
         "offset 77: expected at most 65536 back pointers one after the other, found more"
     );
 }
@@ -269,12 +249,7 @@ fn data_of_more_than_a_gibibyte_is_refused_before_it_is_read() {
     start.truncate(R12);
     fs::write(&path, start).unwrap();
     // The rest is a hole.
-    fs::OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .unwrap()
-        .set_len(length)
-        .unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
     let error = summarize(&path).unwrap_err().to_string();
     assert_eq!(
         error.split_once(": ").unwrap().1,
@@ -294,28 +269,12 @@ fn the_end_is_torn_where_zodb_would_cut_it() {
     };
     torn("nothing", &whole, LENGTH);
     torn("status c", &changed(T3 + 16, b"c"), T3);
-    torn(
-        "a length beyond the end",
-        &changed(T3 + 8, &u64::to_be_bytes(78)),
-        T3,
-    );
-    torn(
-        "status c, and something behind it",
-        &[&changed(T3 + 16, b"c")[..], b"some"].concat(),
-        T3,
-    );
+    torn("a length beyond the end", &changed(T3 + 8, &u64::to_be_bytes(78)), T3);
+    torn("status c, and something behind it", &[&changed(T3 + 16, b"c")[..], b"some"].concat(), T3);
     for length in [1, 22, 23, 24, 5000] {
-        torn(
-            "zeros behind",
-            &[&whole[..], &vec![0; length]].concat(),
-            LENGTH,
-        );
+        torn("zeros behind", &[&whole[..], &vec![0; length]].concat(), LENGTH);
     }
-    torn(
-        "letters behind",
-        &[&whole[..], &[b'x'; 5000]].concat(),
-        LENGTH,
-    );
+    torn("letters behind", &[&whole[..], &[b'x'; 5000]].concat(), LENGTH);
     torn("only a magic", &whole[..4], 4);
     // ZODB takes the last 8 bytes for a length that can be, and refuses the file.
     let mut odd = [&whole[..], &[0; 100]].concat();
@@ -331,11 +290,7 @@ fn transactions_undone_in_place_are_left_out() {
     let found = read(&changed(T3 + 16, b"u")).unwrap();
     assert_eq!(found, (2, None));
     let found = read(&changed(T1 + 16, b"u")).unwrap();
-    assert_eq!(
-        found,
-        (2, None),
-        "its records are still there to be pointed to"
-    );
+    assert_eq!(found, (2, None), "its records are still there to be pointed to");
     let mut bytes = changed(T3 + 16, b"u");
     bytes[LENGTH - 1] += 1;
     assert_eq!(
@@ -405,10 +360,7 @@ fn a_file_that_becomes_shorter_is_an_error() {
 }
 
 fn whole_transactions(end: usize) -> u64 {
-    [T2, T3, LENGTH]
-        .iter()
-        .filter(|position| **position <= end)
-        .count() as u64
+    [T2, T3, LENGTH].iter().filter(|position| **position <= end).count() as u64
 }
 
 fn changed(offset: usize, bytes: &[u8]) -> Vec<u8> {

@@ -28,14 +28,8 @@ fn changed_bytes_never_panic() {
             fs::write(&path, &bytes).unwrap();
             failed += u64::from(read(&path, seed));
         }
-        assert!(
-            failed > FILES / 4,
-            "{failed} of {FILES} files were found to be damaged"
-        );
-        assert!(
-            failed < FILES,
-            "some changes are to data that has no checksum"
-        );
+        assert!(failed > FILES / 4, "{failed} of {FILES} files were found to be damaged");
+        assert!(failed < FILES, "some changes are to data that has no checksum");
     }
 }
 
@@ -49,11 +43,7 @@ fn random_bytes_never_panic() {
         let mut bytes = b"FS30".to_vec();
         // Many zeros make small lengths.
         let byte = |random: &mut Random| {
-            if random.below(3) == 0 {
-                random.byte()
-            } else {
-                0
-            }
+            if random.below(3) == 0 { random.byte() } else { 0 }
         };
         bytes.extend((0..length).map(|_| byte(&mut random)));
         fs::write(&path, &bytes).unwrap();
@@ -100,10 +90,7 @@ fn count_records(path: &Path) -> Result<u64, Error> {
 }
 
 fn assert_one_line(error: &str, path: &Path, seed: u64) {
-    assert!(
-        error.starts_with(path.to_str().unwrap()),
-        "seed {seed}: {error}"
-    );
+    assert!(error.starts_with(path.to_str().unwrap()), "seed {seed}: {error}");
     assert!(!error.contains('\n'), "seed {seed}: {error}");
     assert!(error.contains("offset "), "seed {seed}: {error}");
     assert!(error.contains("expected "), "seed {seed}: {error}");
@@ -138,18 +125,8 @@ fn change(bytes: &mut Vec<u8>, fields: &[u64], random: &mut Random) {
             1 => bytes[field + random.index(8)] ^= 1 << random.below(8),
             2 => bytes[field..field + 8].copy_from_slice(&random.next().to_be_bytes()),
             3 => {
-                let value = [
-                    0,
-                    1,
-                    22,
-                    23,
-                    50,
-                    1 << 40,
-                    u64::MAX,
-                    length,
-                    length - 8,
-                    u64::MAX - 8,
-                ][random.index(10)];
+                let value = [0, 1, 22, 23, 50, 1 << 40, u64::MAX, length, length - 8, u64::MAX - 8]
+                    [random.index(10)];
                 bytes[field..field + 8].copy_from_slice(&value.to_be_bytes());
             }
             4 => {

@@ -44,10 +44,7 @@ fn cut(path: &Path, step: usize) {
         file.set_len(length).unwrap();
         if length < 4 {
             let error = transactions(&copy).unwrap_err();
-            assert!(
-                matches!(error, Error::NotFileStorage { .. }),
-                "{length}: {error}"
-            );
+            assert!(matches!(error, Error::NotFileStorage { .. }), "{length}: {error}");
             continue;
         }
         let count = whole.ends.partition_point(|end| *end <= length);
@@ -69,27 +66,16 @@ struct Transactions {
 
 fn transactions(path: &Path) -> Result<Transactions, Error> {
     let mut reader = Reader::open(path)?;
-    let mut transactions = Transactions {
-        ends: Vec::new(),
-        counts: Vec::new(),
-        torn: None,
-    };
+    let mut transactions = Transactions { ends: Vec::new(), counts: Vec::new(), torn: None };
     while let Some(transaction) = reader.next_transaction()? {
-        let mut counts = Counts {
-            transactions: 1,
-            ..Counts::default()
-        };
+        let mut counts = Counts { transactions: 1, ..Counts::default() };
         while let Some(record) = reader.next_record()? {
             counts.records += 1;
             counts.data_bytes += record.data.map_or(0, |data| data.len() as u64);
         }
-        transactions
-            .ends
-            .push(transaction.position.get() + transaction.length.get());
+        transactions.ends.push(transaction.position.get() + transaction.length.get());
         transactions.counts.push(counts);
     }
-    transactions.torn = reader
-        .torn_tail()
-        .map(|torn| (torn.position.get(), torn.length.get()));
+    transactions.torn = reader.torn_tail().map(|torn| (torn.position.get(), torn.length.get()));
     Ok(transactions)
 }

@@ -25,12 +25,7 @@ fn a_copy_has_the_same_dump() {
         let length = writer.finish().unwrap();
         assert_eq!(length.get(), fs::metadata(&path).unwrap().len());
         let (original, _) = summarize(&database.path).unwrap();
-        assert_eq!(
-            summarize(&path).unwrap(),
-            (original, None),
-            "{}",
-            database.name
-        );
+        assert_eq!(summarize(&path).unwrap(), (original, None), "{}", database.name);
     }
 }
 
@@ -63,18 +58,9 @@ fn back_pointers_are_written_where_the_data_is_the_same() {
             Plan(100, &[(1, Some("one"), None), (2, Some("two"), None)]),
             Plan(200, &[(1, Some("eins"), None), (2, None, None)]),
             // The data of 100; what never was; other data than 100 has; the future; itself.
-            Plan(
-                300,
-                &[(1, Some("one"), Some(100)), (2, Some("two"), Some(150))],
-            ),
-            Plan(
-                400,
-                &[(1, Some("uno"), Some(100)), (2, Some("two"), Some(900))],
-            ),
-            Plan(
-                500,
-                &[(1, Some("one"), Some(300)), (2, Some("due"), Some(500))],
-            ),
+            Plan(300, &[(1, Some("one"), Some(100)), (2, Some("two"), Some(150))]),
+            Plan(400, &[(1, Some("uno"), Some(100)), (2, Some("two"), Some(900))]),
+            Plan(500, &[(1, Some("one"), Some(300)), (2, Some("due"), Some(500))]),
             // Nothing, because that transaction had nothing, had something, never was.
             Plan(600, &[(1, None, Some(100)), (2, None, Some(200))]),
             Plan(700, &[(2, None, Some(600)), (3, Some("three"), Some(100))]),
@@ -107,14 +93,7 @@ fn an_oid_twice_in_a_transaction_is_kept() {
     write(
         &path,
         &[
-            Plan(
-                100,
-                &[
-                    (1, Some("a"), None),
-                    (1, Some("b"), None),
-                    (1, Some("c"), None),
-                ],
-            ),
+            Plan(100, &[(1, Some("a"), None), (1, Some("b"), None), (1, Some("c"), None)]),
             Plan(200, &[(1, Some("d"), None), (1, Some("a"), Some(100))]),
             Plan(300, &[(1, Some("b"), Some(100)), (1, Some("a"), Some(200))]),
             Plan(400, &[(1, Some("c"), Some(100)), (1, Some("d"), Some(200))]),
@@ -138,18 +117,14 @@ fn an_oid_twice_in_a_transaction_is_kept() {
 fn data_longer_than_every_buffer_is_written() {
     let directory = directory();
     let path = directory.path().join("Data.fs");
-    let long: Vec<u8> = (0..3_000_000_u32)
-        .map(|number| number.to_be_bytes()[3] ^ 21)
-        .collect();
+    let long: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_be_bytes()[3] ^ 21).collect();
     let mut writer = Writer::create(&path).unwrap();
     for tid in [100, 200, 300] {
         writer.begin(&metadata(tid)).unwrap();
         let data_tid = (tid == 300).then_some(Tid::new(100));
         writer.record(Oid::new(1), Some(&long), data_tid).unwrap();
         for oid in 2..60_000 {
-            writer
-                .record(Oid::new(oid), Some(b"short"), data_tid)
-                .unwrap();
+            writer.record(Oid::new(oid), Some(b"short"), data_tid).unwrap();
         }
         writer.end().unwrap();
     }
@@ -208,20 +183,8 @@ fn metadata_that_the_format_cannot_hold_is_refused() {
     let some = metadata(100);
     let cases = [
         ("a user", Metadata { user: long, ..some }),
-        (
-            "a description",
-            Metadata {
-                description: long,
-                ..some
-            },
-        ),
-        (
-            "an extension",
-            Metadata {
-                extension: long,
-                ..some
-            },
-        ),
+        ("a description", Metadata { description: long, ..some }),
+        ("an extension", Metadata { extension: long, ..some }),
     ];
     for (field, metadata) in cases {
         let expected = format!(
@@ -232,29 +195,11 @@ fn metadata_that_the_format_cannot_hold_is_refused() {
         assert_eq!(writer.begin(&metadata).unwrap_err().to_string(), expected);
     }
     let (user, description, extension) = (limit, limit, limit);
-    writer
-        .begin(&Metadata {
-            user,
-            description,
-            extension,
-            ..some
-        })
-        .unwrap();
+    writer.begin(&Metadata { user, description, extension, ..some }).unwrap();
     writer.end().unwrap();
     writer.finish().unwrap();
-    let transaction = Reader::open(&path)
-        .unwrap()
-        .next_transaction()
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        [
-            transaction.user,
-            transaction.description,
-            transaction.extension
-        ],
-        [limit; 3]
-    );
+    let transaction = Reader::open(&path).unwrap().next_transaction().unwrap().unwrap();
+    assert_eq!([transaction.user, transaction.description, transaction.extension], [limit; 3]);
 }
 
 #[test]
@@ -263,10 +208,7 @@ fn empty_data_and_old_transactions_are_refused() {
     let path = directory.path().join("Data.fs");
     let mut writer = Writer::create(&path).unwrap();
     writer.begin(&metadata(100)).unwrap();
-    let error = writer
-        .record(Oid::new(7), Some(b""), None)
-        .unwrap_err()
-        .to_string();
+    let error = writer.record(Oid::new(7), Some(b""), None).unwrap_err().to_string();
     let expected = "transaction 0000000000000064: oid 0000000000000007: expected data of at \
                     least 1 byte, as FileStorage cannot hold less, found 0 bytes";
     assert_eq!(error, format!("{}: {expected}", path.display()));
@@ -297,8 +239,5 @@ fn a_target_that_is_there_is_left_alone() {
 
     let missing = Path::new("/nonexistent/Data.fs");
     let error = Writer::create(missing).unwrap_err().to_string();
-    assert!(
-        error.starts_with("/nonexistent/Data.fs.part: cannot create: "),
-        "{error}"
-    );
+    assert!(error.starts_with("/nonexistent/Data.fs.part: cannot create: "), "{error}");
 }

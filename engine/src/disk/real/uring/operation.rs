@@ -92,55 +92,20 @@ impl Operation {
     /// none.
     pub(super) fn new(token: u64, request: Request) -> io::Result<Self> {
         let (file, work) = match request {
-            Request::Write {
-                file,
-                offset,
-                data,
-                sync,
-            } => {
+            Request::Write { file, offset, data, sync } => {
                 system::file_offset(offset)?;
-                (
-                    file,
-                    Work::Write {
-                        vectors: Vectors::new(data),
-                        offset,
-                        sync,
-                    },
-                )
+                (file, Work::Write { vectors: Vectors::new(data), offset, sync })
             }
             Request::Sync { file } => (file, Work::Sync),
-            Request::Read {
-                file,
-                offset,
-                length,
-            } => {
+            Request::Read { file, offset, length } => {
                 system::file_offset(offset)?;
                 let mut buffer = Vec::new();
-                buffer
-                    .try_reserve_exact(length)
-                    .map_err(|_| io::ErrorKind::OutOfMemory)?;
-                (
-                    file,
-                    Work::Read {
-                        buffer,
-                        length,
-                        offset,
-                    },
-                )
+                buffer.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+                (file, Work::Read { buffer, length, offset })
             }
         };
-        let descriptor = file
-            .descriptor()
-            .expect("queues serve files of their own disk");
-        Ok(Self {
-            token,
-            pending: 0,
-            work,
-            _file: file,
-            descriptor,
-            transferred: 0,
-            synced: 0,
-        })
+        let descriptor = file.descriptor().expect("queues serve files of their own disk");
+        Ok(Self { token, pending: 0, work, _file: file, descriptor, transferred: 0, synced: 0 })
     }
 
     /// The entries to start, at most [`CHAIN_LENGTH_MAX`], each with its stage. They point into
@@ -149,11 +114,7 @@ impl Operation {
         let descriptor = Fd(self.descriptor);
         let mut chain = Vec::with_capacity(CHAIN_LENGTH_MAX);
         let syncs = match &mut self.work {
-            Work::Write {
-                vectors,
-                offset,
-                sync,
-            } => {
+            Work::Write { vectors, offset, sync } => {
                 let array = vectors.array();
                 let count = u32::try_from(array.len()).expect("Vectors bounds the array");
                 let write = opcode::Writev::new(descriptor, array.as_ptr(), count);
@@ -161,11 +122,7 @@ impl Operation {
                 *sync == Sync::Data && vectors.is_whole()
             }
             Work::Sync => true,
-            Work::Read {
-                buffer,
-                length,
-                offset,
-            } => {
+            Work::Read { buffer, length, offset } => {
                 let filled = buffer.len();
                 let wanted = (*length - filled).min(CALL_LENGTH_MAX);
                 let wanted = u32::try_from(wanted).expect("CALL_LENGTH_MAX fits");

@@ -37,10 +37,7 @@ impl<T> Slots<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self {
-            things: Vec::new(),
-            free: Vec::new(),
-        }
+        Self { things: Vec::new(), free: Vec::new() }
     }
 }
 
