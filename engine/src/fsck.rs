@@ -117,3 +117,6 @@ impl Check<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

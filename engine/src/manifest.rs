@@ -312,3 +312,6 @@ pub(crate) fn remove_if_there(disk: &dyn Disk, name: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

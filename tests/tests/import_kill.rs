@@ -45,6 +45,7 @@ fn a_killed_import_goes_on_to_the_same_database() {
             assert_unfinished(&directory);
         }
         went_on += u64::from(options.complete(&source, &directory));
+        succeed(&[&"fsck", &directory]);
         let hashes = succeed(&[&"dump", &"--sha256", &"--json", &directory]);
         let hashes = hashes.json_lines().remove(0);
         for key in ["dump_sha256", "dump_without_data_txn_sha256"] {

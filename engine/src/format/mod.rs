@@ -27,3 +27,6 @@ pub(crate) use record::{
     Vote,
 };
 pub use transaction::{PackOrder, Superseded, Transaction};
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,8 @@ impl Indexes {
     }
 }
 
-fn scan_run(
+/// Goes through the items of one run.
+pub(super) fn scan_run(
     run: &RunFile,
     watch: &mut Watch<'_>,
     seqs: &Range<u64>,

@@ -10,3 +10,6 @@ pub(crate) use group::Class;
 pub(crate) use scan::{GroupRef, SegmentBytes};
 pub(crate) use segment::{Prepared, open_segment, prepare_segment, segment_name, segment_number};
 pub(crate) use writer::{LogEvent, LogWriter};
+
+#[cfg(test)]
+mod tests;

@@ -15,3 +15,6 @@ pub(crate) use filter::filter_hash;
 pub(crate) use footer::{FOOTER_LENGTH, Footer};
 pub(crate) use reader::{IndexEntry, Neighbours, PinBudget, RunFile, read_exact};
 pub(crate) use writer::{RunSettings, RunWriter};
+
+#[cfg(test)]
+mod tests;

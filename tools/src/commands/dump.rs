@@ -17,10 +17,10 @@ use crate::records;
 /// The dump is the same for the same transactions, however they are kept: in any number of
 /// partitions, in a database or in a FileStorage. So two copies are equal if their hashes are.
 ///
-/// It is the concatenation, over all transactions in the order of their tids, of
-/// "T" tid[8] status[1], user, description and extension (each behind its length, u32);
-/// for each record "R" oid[8] tid[8], then 0 or (1, length u64, data), then 0 or (1, data_tid[8]);
-/// and "E". Integers are big-endian.
+/// It is the concatenation, over all transactions in the order of their tids, of "T", tid and
+/// status (1 byte), then user, description and extension, each behind its length (u32); for each
+/// record "R", oid and tid, then 0 or (1, length as u64, data), then 0 or (1, data_tid); and "E".
+/// Integers are big-endian, ids have 8 bytes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DumpArgs {

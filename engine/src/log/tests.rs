@@ -1,0 +1,131 @@
+use std::sync::Arc;
+
+use model::{Oid, PartitionId, Random, Tid, Ttid};
+
+use super::group::Group;
+use super::{SegmentBytes, open_segment, prepare_segment};
+use crate::disk::{Access, Disk, MemoryDisk};
+use crate::format::{
+    Compression, GROUP_HEADER_LENGTH, GROUP_MAGIC, HEADER_LENGTH, ObjectHead, ObjectId, Position,
+    Record,
+};
+
+const DATABASE: [u8; 16] = [4; 16];
+const NAME: &str = "log-00000001";
+
+/// A segment with a few groups, and where they begin.
+fn sound() -> (MemoryDisk, Vec<u8>, Vec<u64>) {
+    let disk = MemoryDisk::new(1);
+    prepare_segment(&disk, DATABASE, (1, None), 1, 200).expect("no faults");
+    let (segment, _) = open_segment(&disk, DATABASE, 1, Access::Read).expect("just made");
+    let mut bytes = disk.read_file(NAME).expect("just made");
+    bytes.truncate(HEADER_LENGTH);
+    let mut starts = Vec::new();
+    for sequence in 1..6 {
+        let start = Position { segment: 1, offset: bytes.len() as u64 };
+        starts.push(start.offset);
+        let mut group: Group<()> = Group::new(start, sequence, start, segment.seed, Vec::new());
+        for oid in 0..sequence {
+            let head = ObjectHead {
+                partition: PartitionId::new(0),
+                oid: Oid::new(oid),
+                id: ObjectId::Pending(Ttid::new(sequence)),
+                data_tid: None,
+                checksum: None,
+                compression: Compression::None,
+                no_data: false,
+            };
+            group.push_object(&head, &bytes::Bytes::from_static(b"some data"));
+        }
+        group.push(&Record::Lock { ttid: Ttid::new(sequence), tid: Tid::new(9) });
+        for chunk in group.seal(start, 1) {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    bytes.resize(bytes.len() + 300, 0);
+    disk.write_file(NAME, &bytes);
+    (disk, bytes, starts)
+}
+
+fn read(disk: &MemoryDisk) -> SegmentBytes {
+    let (segment, _) = open_segment(disk, DATABASE, 1, Access::Read).expect("its header is sound");
+    SegmentBytes::new(Arc::new(segment)).expect("no faults")
+}
+
+#[test]
+fn groups_follow_each_other_up_to_the_zeros() {
+    let (disk, _, starts) = sound();
+    let mut bytes = read(&disk);
+    let mut at = HEADER_LENGTH as u64;
+    for start in &starts {
+        assert_eq!((at, bytes.find_header(at).expect("no faults").map(|f| f.0)), (*start, Some(at)));
+        at = bytes.group(at).expect("no faults").expect("sound").end;
+    }
+    assert!(bytes.group(at).expect("no faults").is_err());
+    assert!(bytes.find_header(at).expect("no faults").is_none());
+    assert_eq!(bytes.find_nonzero(at).expect("no faults"), None);
+}
+
+#[test]
+fn any_flip_in_a_group_is_found() {
+    let (disk, sound, starts) = sound();
+    let end = read(&disk).group(starts[4]).expect("no faults").expect("sound").end;
+    for at in starts[0]..end {
+        disk.flip(NAME, at, 5);
+        let mut bytes = read(&disk);
+        let of = starts.iter().rposition(|start| *start <= at).expect("within the groups");
+        for (number, start) in starts.iter().enumerate() {
+            let group = bytes.group(*start).expect("no faults");
+            assert_eq!(group.is_err(), number == of, "byte {at}, group {number}");
+        }
+        disk.flip(NAME, at, 5);
+    }
+    assert_eq!(disk.read_file(NAME).expect("it is"), sound);
+}
+
+#[test]
+fn any_bytes_are_groups_or_none() {
+    let (disk, sound, starts) = sound();
+    let (segment, _) = open_segment(&disk, DATABASE, 1, Access::Read).expect("sound");
+    let mut random = Random::from_seed(3);
+    for _ in 0..3000 {
+        let mut mangled = sound.clone();
+        for _ in 0..=random.below(5) {
+            let at = HEADER_LENGTH + random.index(mangled.len() - HEADER_LENGTH);
+            match random.below(3) {
+                0 => {
+                    let end = (at + 4).min(mangled.len());
+                    mangled[at..end].copy_from_slice(&GROUP_MAGIC[..end - at]);
+                }
+                1 => {
+                    let end = (at + 4).min(mangled.len());
+                    mangled[at..end].fill(0xff);
+                }
+                _ => mangled[at] = random.bytes(1)[0],
+            }
+        }
+        // What the headers say is believed.
+        for start in &starts {
+            let at = usize::try_from(*start).expect("short");
+            let header = &mangled[at + 8..at + GROUP_HEADER_LENGTH];
+            let crc = crc32c::crc32c_append(segment.seed, header).to_le_bytes();
+            mangled[at + 4..at + 8].copy_from_slice(&crc);
+        }
+        if random.chance(1, 4) {
+            mangled.truncate(HEADER_LENGTH + random.index(mangled.len() - HEADER_LENGTH));
+        }
+        disk.write_file(NAME, &mangled);
+        let mut bytes = read(&disk);
+        let mut from = 0;
+        while let Some((at, _)) = bytes.find_header(from).expect("no faults") {
+            let _ = bytes.group(at).expect("no faults");
+            assert!(at >= from, "it goes forward");
+            from = at + 1;
+        }
+        for at in 0..bytes.length {
+            let _ = bytes.group(at).expect("no faults");
+        }
+        let _ = bytes.find_nonzero(u64::from(u32::MAX)).expect("no faults");
+        let _ = disk.list().expect("no faults");
+    }
+}
