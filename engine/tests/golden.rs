@@ -22,7 +22,7 @@ use engine::{Engine, Error, Fsck, OpenMode, Options, ReadMode, Report};
 fn version_1_is_readable() {
     write_if_asked();
     let directory = Directory::open(
-        &golden().join("database"),
+        golden().join("database"),
         disk::OpenMode::ReadOnly,
         DirectoryOptions::default(),
     );

@@ -215,9 +215,9 @@ fn with_item_back(hide: impl FnOnce(&mut Engine), put_back_tid: u64) -> MemoryDi
     let state = read_manifest(&disk).expect("sound").state;
     assert_eq!(state.checkpoint.intents, [], "all is merged");
     assert_eq!(state.runs.values().map(|run| run.tombstones).sum::<u64>(), 0, "all is merged");
-    let item = items_of(&before, Order::Objects).into_iter().find(|item| {
-        (item.key.b, !item.key.c) == (FIVE, put_back_tid)
-    });
+    let item = items_of(&before, Order::Objects)
+        .into_iter()
+        .find(|item| (item.key.b, !item.key.c) == (FIVE, put_back_tid));
     with_items(&disk, Order::Objects, |items| items.push(item.expect("it was there")));
     disk
 }
@@ -257,9 +257,9 @@ fn a_checkpoint_that_the_log_contradicts_is_told() {
 
     let one = disk.snapshot();
     with_state(&one, |state| state.checkpoint.in_doubt.clear());
-    assert!(told(&one).contains(&String::from(
-        "a checkpoint with the log's transactions in doubt"
-    )));
+    assert!(
+        told(&one).contains(&String::from("a checkpoint with the log's transactions in doubt"))
+    );
     let two = disk.snapshot();
     with_state(&two, |state| state.checkpoint.intents.clear());
     let told_two = told(&two);

@@ -58,7 +58,10 @@ fn groups_follow_each_other_up_to_the_zeros() {
     let mut bytes = read(&disk);
     let mut at = HEADER_LENGTH as u64;
     for start in &starts {
-        assert_eq!((at, bytes.find_header(at).expect("no faults").map(|f| f.0)), (*start, Some(at)));
+        assert_eq!(
+            (at, bytes.find_header(at).expect("no faults").map(|f| f.0)),
+            (*start, Some(at))
+        );
         at = bytes.group(at).expect("no faults").expect("sound").end;
     }
     assert!(bytes.group(at).expect("no faults").is_err());
