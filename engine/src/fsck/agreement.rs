@@ -56,6 +56,11 @@ impl<'a> Agreement<'a> {
         }
     }
 
+    /// How often the indexes are read.
+    pub(super) fn windows(&self) -> u64 {
+        self.windows.len() as u64
+    }
+
     /// An item that the log commits. `intents` tells those that come later in the log, and is asked
     /// only if so much is missing that it could not be remembered.
     pub(super) fn item(

@@ -70,7 +70,6 @@ impl Indexes {
             if !overlaps || !orders.contains(&summary.order) {
                 continue;
             }
-            watch.expect(summary.length);
             let budget = Arc::new(PinBudget::new(0));
             let Ok(run) = RunFile::open(disk, self.database, *summary, &budget) else { continue };
             scan_run(&run, watch, seqs, visit)?;

@@ -38,13 +38,16 @@ impl Check<'_, '_> {
     ) -> Going<LogOutcome<'a>> {
         self.watch.begin(Stage::Log)?;
         let checkpoint = &database.manifest.state.checkpoint;
+        let agreement = Agreement::new(disk, indexes, checkpoint.next_seq, self.window_items_max);
+        let runs: u64 = indexes.runs.iter().map(|run| run.length).sum();
+        self.watch.expect(agreement.windows() * runs);
         let mut visitor = LogVisitor {
             disk,
             database,
             findings: &mut *self.findings,
             totals: &mut *self.totals,
             watch: &mut *self.watch,
-            agreement: Agreement::new(disk, indexes, checkpoint.next_seq, self.window_items_max),
+            agreement,
             commits: Commits::default(),
             suspects: Vec::new(),
             follows: None,
@@ -103,7 +106,6 @@ impl LogVisitor<'_, '_, '_> {
                 return Ok(());
             }
         };
-        self.watch.expect(bytes.length);
         if bytes.segment.epoch > self.database.manifest.header.epoch {
             self.findings.damage(&path, Some(36), "an epoch that the manifest knows");
         }

@@ -21,9 +21,6 @@ impl Check<'_, '_> {
         let Ok(recovered) = &database.opened else { return Ok(()) };
         self.watch.begin(Stage::Visible)?;
         let version = Arc::new(recovered.version.clone());
-        for run in database.manifest.state.runs.values() {
-            self.watch.expect(run.length);
-        }
         let snapshot = Snapshot { version, seq: recovered.next_seq - 1 };
         let mut seen = [Seen::default(); 3];
         for (order, seen) in Order::ALL.into_iter().zip(&mut seen) {

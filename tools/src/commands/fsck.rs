@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use engine::disk::{Disk, OpenMode};
-use engine::{Finding, Fsck, Severity, Totals};
+use engine::{Finding, Fsck, Report, Severity};
 use serde::Serialize;
 
 use crate::database::{BackendArg, DiskArgs};
@@ -30,12 +30,17 @@ pub(crate) struct FsckArgs {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Print a line of JSON for each finding (severity, file, offset, text, hits, hits_count), then
-    /// one with the totals
+    /// one with the verdict (damaged, complete) and the totals
     #[arg(long)]
     json: bool,
 }
 
 const EXAMPLES: &str = "\
+What the lines mean:
+  damaged at offset N: expected X   the bytes there are not X; nothing of it is served as data
+  hit: oid O of tid T, ...          these revisions cannot be read; up to 16 of a finding are named
+  note: ...                         nothing is lost: an end that was never synced, foreign files
+
 Examples:
   neolith fsck site
   neolith fsck --json site | jq 'select(.severity == \"damage\")'
@@ -48,9 +53,14 @@ pub(crate) fn run(args: &FsckArgs) -> Result<ExitCode, Failure> {
     let disk: Arc<dyn Disk> = disk.directory(&args.directory, OpenMode::ReadOnly)?;
     let interrupt = Interrupt::listen()?;
     let mut bar: Option<Progress> = None;
+    let mut length = 0;
     let report = Fsck::new(disk).run(&mut |progress: engine::Progress| {
-        let bar = bar.get_or_insert_with(|| Progress::bytes(progress.bytes_total));
-        bar.reach(progress.bytes_done.min(progress.bytes_total));
+        let bar = bar.get_or_insert_with(|| {
+            length = progress.bytes_total;
+            Progress::bytes(length)
+        });
+        // More may have to be read than was known at first: the bar shows the share.
+        bar.reach(length.min(scale(progress, length)));
         match interrupt.is_asked() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
@@ -65,7 +75,7 @@ pub(crate) fn run(args: &FsckArgs) -> Result<ExitCode, Failure> {
         }
     }
     if args.json {
-        output.json(&TotalsLine::of(&report.totals, report.is_damaged(), report.is_complete))?;
+        output.json(&TotalsLine::of(&report))?;
     } else {
         let totals = &report.totals;
         let left_out = report.findings_left_out;
@@ -76,7 +86,7 @@ pub(crate) fn run(args: &FsckArgs) -> Result<ExitCode, Failure> {
             "{}: {}; {} files, {} segments with {} records, {} runs with {} items, {} revisions, \
              {} transactions",
             args.directory.display(),
-            if report.is_damaged() { "DAMAGED" } else { "clean" },
+            verdict(&report),
             totals.files,
             totals.segments,
             totals.records,
@@ -91,6 +101,12 @@ pub(crate) fn run(args: &FsckArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::Interrupted);
     }
     Ok(ExitCode::from(u8::from(report.is_damaged())))
+}
+
+/// How far it is, of a length.
+fn scale(progress: engine::Progress, length: u64) -> u64 {
+    let (done, total) = (u128::from(progress.bytes_done), u128::from(progress.bytes_total));
+    u64::try_from(done * u128::from(length) / total.max(1)).unwrap_or(length)
 }
 
 struct Line<'a>(&'a Finding);
@@ -146,6 +162,7 @@ impl FindingLine {
 struct TotalsLine {
     damaged: bool,
     complete: bool,
+    findings_left_out: u64,
     files: u64,
     bytes: u64,
     segments: u64,
@@ -155,13 +172,17 @@ struct TotalsLine {
     items: u64,
     revisions: u64,
     transactions: u64,
+    listed_oids: u64,
+    listed_oids_elsewhere: u64,
 }
 
 impl TotalsLine {
-    fn of(totals: &Totals, damaged: bool, complete: bool) -> Self {
+    fn of(report: &Report) -> Self {
+        let totals = &report.totals;
         Self {
-            damaged,
-            complete,
+            damaged: report.is_damaged(),
+            complete: report.is_complete,
+            findings_left_out: report.findings_left_out,
             files: totals.files,
             bytes: totals.bytes,
             segments: totals.segments,
@@ -171,6 +192,17 @@ impl TotalsLine {
             items: totals.items,
             revisions: totals.revisions,
             transactions: totals.transactions,
+            listed_oids: totals.listed_oids,
+            listed_oids_elsewhere: totals.listed_oids_elsewhere,
         }
+    }
+}
+
+/// In a word or two.
+fn verdict(report: &Report) -> &'static str {
+    match (report.is_damaged(), report.is_complete) {
+        (true, _) => "DAMAGED",
+        (false, true) => "clean",
+        (false, false) => "not everything was checked",
     }
 }

@@ -57,14 +57,15 @@ mod tests {
     fn only_whole_streams_are_inflated() {
         let data = b"a pickle ".repeat(100);
         let deflated = deflate(&data);
-        assert_eq!(inflate(&deflated), Some(data));
+        assert_eq!(inflate(&deflated), Some(data.clone()));
         assert_eq!(inflate(&deflate(b"")), Some(Vec::new()));
         assert_eq!(inflate(&deflated[..deflated.len() - 1]), None);
         assert_eq!(inflate(&[&deflated[..], b"x"].concat()), None);
         for at in 0..deflated.len() {
             let mut flipped = deflated.clone();
             flipped[at] ^= 0x40;
-            assert_eq!(inflate(&flipped), None, "byte {at}");
+            // Bits that pad the stream to whole bytes say nothing.
+            assert!(inflate(&flipped).is_none_or(|found| found == data), "byte {at}");
         }
     }
 

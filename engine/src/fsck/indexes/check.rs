@@ -22,7 +22,6 @@ pub(super) fn run(
     findings: &mut Findings,
     watch: &mut Watch<'_>,
 ) -> Going {
-    watch.expect(2 * summary.length);
     let budget = Arc::new(PinBudget::new(PINNED_BYTES_MAX));
     let run = match RunFile::open(disk, indexes.database, *summary, &budget) {
         Ok(run) => run,
