@@ -7,6 +7,7 @@
 //! - the partition table as a value: [`PartitionTable`];
 //! - randomness as a value: [`Random`].
 
+mod clock;
 mod ids;
 mod nid;
 mod parse;
@@ -15,6 +16,7 @@ mod states;
 mod table;
 pub mod time;
 
+pub use clock::Now;
 pub use ids::{Oid, PartitionCount, PartitionId, PartitionTableId, Tid, Ttid};
 pub use nid::{Nid, NodeType};
 pub use parse::ParseIdError;

@@ -1,0 +1,13 @@
+//! Messages as bytes: MessagePack, strictly typed.
+
+mod decode;
+mod encode;
+mod field;
+mod framer;
+
+pub(crate) use decode::Decoder;
+pub use decode::Malformed;
+pub(crate) use encode::Encoder;
+pub(crate) use field::Field;
+pub use framer::Limits;
+pub(crate) use framer::{Frame, Framer};

@@ -1,0 +1,189 @@
+//! One connection without I/O: handshake, packets, requests and their answers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::BytesMut;
+
+use crate::codec::{Decoder, Encoder, Framer, Limits, Malformed};
+use crate::message::Message;
+use crate::send_queue::SendQueue;
+
+/// What each side sends first: `["NEO", 5]`.
+pub const HANDSHAKE: [u8; 6] = [0x92, 0xa3, b'N', b'E', b'O', 5];
+
+/// Why a connection ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CloseReason {
+    /// The peer closed it, or the system reports an error.
+    Lost(String),
+    /// The peer does not speak NEO. Holds what it sent first.
+    NotNeo(Vec<u8>),
+    /// The peer speaks another version of the protocol.
+    OtherVersion(u8),
+    /// The peer sent something that is no packet.
+    Malformed(Malformed),
+    /// The peer answered what was not asked, or with the wrong kind of answer.
+    UnexpectedAnswer(&'static str),
+    /// The peer does not take what is sent to it.
+    Congested,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(reason) => f.write_str(reason),
+            Self::NotNeo(first) => {
+                let guess = match first.as_slice() {
+                    [0x16, 0x03, ..] => " (TLS, perhaps)",
+                    [b'G', b'E', b'T', b' ', ..]
+                    | [b'P', b'O', b'S', b'T', ..]
+                    | [b'H', b'E', b'A', b'D', ..] => " (HTTP, perhaps)",
+                    [b'N', b'E', b'O', ..] => " (an older NEO, perhaps)",
+                    _ => "",
+                };
+                write!(f, "the peer does not speak NEO{guess}: {}", first.escape_ascii())
+            }
+            Self::OtherVersion(found) => {
+                write!(f, "the peer speaks version {found} of the protocol, this node version 5")
+            }
+            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::UnexpectedAnswer(name) => write!(f, "unexpected answer {name}"),
+            Self::Congested => f.write_str("the peer does not take what is sent to it"),
+        }
+    }
+}
+
+/// A packet that came in.
+#[derive(Debug)]
+pub(crate) enum Packet<C> {
+    /// A request, or a notification.
+    Request { id: u32, message: Message },
+    /// The answer to a request, with what was noted when it was sent.
+    Answer { context: C, message: Message },
+    /// An `Error` that answers no request.
+    Stray { message: Message },
+}
+
+/// A request that is not answered yet.
+struct Asked<C> {
+    code: u16,
+    context: C,
+}
+
+/// One connection: turns bytes into packets and back. `C` is what the owner notes of each of its
+/// requests, to know what an answer is about.
+pub(crate) struct Connection<C> {
+    framer: Framer,
+    /// Of the handshake, as far as it came; `None` behind it.
+    greeting: Option<BytesMut>,
+    limits: Limits,
+    next_id: u32,
+    asked: BTreeMap<u32, Asked<C>>,
+    pub(crate) queue: SendQueue,
+}
+
+impl<C> Connection<C> {
+    pub(crate) fn new() -> Self {
+        let mut queue = SendQueue::default();
+        queue.put(&HANDSHAKE);
+        Self {
+            framer: Framer::default(),
+            greeting: Some(BytesMut::new()),
+            limits: Limits::UNIDENTIFIED,
+            next_id: 0,
+            asked: BTreeMap::new(),
+            queue,
+        }
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Takes bytes as they come.
+    pub(crate) fn feed(&mut self, mut bytes: BytesMut) -> Result<(), CloseReason> {
+        if let Some(greeting) = &mut self.greeting {
+            let missing = HANDSHAKE.len() - greeting.len();
+            greeting.extend_from_slice(&bytes.split_to(missing.min(bytes.len())));
+            let name_length = HANDSHAKE.len() - 1;
+            let compared = greeting.len().min(name_length);
+            if greeting[..compared] != HANDSHAKE[..compared] {
+                let mut first = greeting.to_vec();
+                first.extend(bytes.iter().take(26));
+                return Err(CloseReason::NotNeo(first));
+            }
+            match greeting.get(name_length) {
+                None => return Ok(()),
+                Some(version) if *version != HANDSHAKE[name_length] => {
+                    return Err(CloseReason::OtherVersion(*version));
+                }
+                Some(_) => self.greeting = None,
+            }
+        }
+        if !bytes.is_empty() {
+            self.framer.feed(bytes);
+        }
+        Ok(())
+    }
+
+    /// The next packet, if it is there as a whole.
+    pub(crate) fn next(&mut self) -> Result<Option<Packet<C>>, CloseReason> {
+        let frame = self.framer.next(self.limits).map_err(CloseReason::Malformed)?;
+        let Some(frame) = frame else { return Ok(None) };
+        let mut input = Decoder::new(&frame.bytes, &frame.checksums);
+        let (id, message) = decode_packet(&mut input).map_err(CloseReason::Malformed)?;
+        if !message.is_answer() {
+            return Ok(Some(Packet::Request { id, message }));
+        }
+        let is_error = matches!(message, Message::Error { .. });
+        match self.asked.remove(&id) {
+            Some(asked) if is_error || asked.code | 0x8000 == message.code() => {
+                Ok(Some(Packet::Answer { context: asked.context, message }))
+            }
+            None if is_error => Ok(Some(Packet::Stray { message })),
+            _ => Err(CloseReason::UnexpectedAnswer(message.name())),
+        }
+    }
+
+    pub(crate) fn ask(&mut self, message: &Message, context: C) {
+        let id = self.send(message);
+        self.asked.insert(id, Asked { code: message.code(), context });
+    }
+
+    /// Sends a packet with an id of its own.
+    pub(crate) fn send(&mut self, message: &Message) -> u32 {
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        self.send_as(id, message);
+        id
+    }
+
+    pub(crate) fn send_as(&mut self, id: u32, message: &Message) {
+        let mut out = Encoder(&mut self.queue);
+        out.array_header(3);
+        out.unsigned(u64::from(id));
+        out.unsigned(u64::from(message.code()));
+        message.encode_arguments(&mut out);
+    }
+
+    /// What was asked and not answered.
+    pub(crate) fn take_asked(&mut self) -> Vec<C> {
+        std::mem::take(&mut self.asked).into_values().map(|asked| asked.context).collect()
+    }
+
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &C> {
+        self.asked.values().map(|asked| &asked.context)
+    }
+}
+
+fn decode_packet(input: &mut Decoder<'_>) -> Result<(u32, Message), Malformed> {
+    input.array_header_of(3)?;
+    let id = u32::try_from(input.unsigned()?);
+    let id = id.map_err(|_| Malformed::Expected("an id of 32 bits"))?;
+    let code = u16::try_from(input.unsigned()?);
+    let code = code.map_err(|_| Malformed::Expected("a code of 16 bits"))?;
+    let message = Message::decode_arguments(code, input)?;
+    input.end()?;
+    Ok((id, message))
+}

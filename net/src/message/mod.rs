@@ -1,0 +1,13 @@
+//! Everything that nodes say to each other.
+
+mod declare;
+mod error_code;
+mod fields;
+mod packets;
+
+pub use error_code::ErrorCode;
+pub use fields::{
+    CheckSource, Checksum, Data, Extra, IdTimestamp, NodeInformation, OrderedMap, PackOrder,
+    PackRequest, PackState, RelockConflict, RelockData, UndoSerials, Value,
+};
+pub use packets::{Message, PacketInformation};
