@@ -127,6 +127,11 @@ impl<C> Connection<C> {
         Ok(())
     }
 
+    /// Where to read to, while a long string comes in.
+    pub(crate) fn room(&mut self) -> Option<&mut BytesMut> {
+        self.framer.room()
+    }
+
     /// The next packet, if it is there as a whole.
     pub(crate) fn next(&mut self) -> Result<Option<Packet<C>>, CloseReason> {
         let frame = self.framer.next(self.limits).map_err(CloseReason::Malformed)?;

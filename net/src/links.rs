@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use crate::address::Address;
 use crate::codec::Limits;
 use crate::connection::{CloseReason, Connection, Packet};
@@ -31,6 +33,16 @@ impl LinkId {
 
     const fn opened(number: u64) -> Self {
         Self(number * 2 + 1)
+    }
+
+    /// A number that is only this link's, and below 2^63.
+    pub(crate) fn number(self) -> usize {
+        usize::try_from(self.0).expect("addresses have 64 bits")
+    }
+
+    /// The inverse of [`Self::number`].
+    pub(crate) const fn from_number(number: usize) -> Self {
+        Self(number as u64)
     }
 
     /// Whether this side opened it.
@@ -116,6 +128,8 @@ pub struct Links<C> {
     dirty: BTreeSet<LinkId>,
     reconnect_delay: Duration,
     attempts: BTreeMap<Address, Duration>,
+    /// Of the monotonic clock, as far as known: for warnings only.
+    now: Duration,
 }
 
 impl<C> Links<C> {
@@ -131,7 +145,13 @@ impl<C> Links<C> {
             dirty: BTreeSet::new(),
             reconnect_delay,
             attempts: BTreeMap::new(),
+            now: Duration::ZERO,
         }
+    }
+
+    /// Tells what time it is, by the monotonic clock, to space warnings out.
+    pub fn tell_time(&mut self, now: Duration) {
+        self.now = now;
     }
 
     /// Opens a connection. It can be sent to at once.
@@ -175,6 +195,10 @@ impl<C> Links<C> {
     }
 
     /// The next thing to handle.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "no iterator: the owner asks and answers between two items"
+    )]
     pub fn next(&mut self) -> Option<Incoming<C>> {
         loop {
             if let Some(incoming) = self.incoming.pop_front() {
@@ -300,6 +324,12 @@ impl<C> Links<C> {
     /// took something, it calls [`Links::transmitted`].
     pub fn queue(&mut self, link: LinkId) -> Option<&mut SendQueue> {
         self.links.get_mut(&link).map(|found| &mut found.connection.queue)
+    }
+
+    /// Where bytes of a connection are to be read to, at its beginning, if the current packet has a
+    /// long string: what was read, split off, is then no more copied. Its contents mean nothing.
+    pub(crate) fn room(&mut self, link: LinkId) -> Option<&mut BytesMut> {
+        self.links.get_mut(&link).and_then(|found| found.connection.room())
     }
 
     /// Goes on after something was sent: closes, or reads again.

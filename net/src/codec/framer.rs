@@ -29,8 +29,11 @@ impl Limits {
 /// A string from this length on has its checksum computed while it comes in: that of a longer one
 /// would hold up everybody.
 const CHECKSUM_LENGTH_MIN: usize = 16 << 10;
-/// Space that is set aside for a long packet before it is there. Beyond, it grows as bytes come.
-const RESERVE_MAX: usize = 4 << 20;
+/// A string of which so much is missing is read into a buffer that has space for all of it. The
+/// system gives memory to it as it fills, so that a peer cannot claim more than it sends.
+const ROOM_LENGTH_MIN: usize = 64 << 10;
+/// Space behind a long string, for the fields that follow it in the packet.
+const ROOM_SLACK: usize = 1 << 10;
 
 /// A whole packet.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(crate) struct Frame {
 pub(crate) struct Framer {
     /// From the beginning of the current packet on.
     buffer: BytesMut,
+    /// Space right behind `buffer`, while a long string comes in. Its contents mean nothing.
+    room: BytesMut,
     /// Up to where the packet was looked at.
     position: usize,
     /// Values that are still to come, those in lists counted when the list begins.
@@ -67,10 +72,21 @@ struct Head {
 
 impl Framer {
     pub(crate) fn feed(&mut self, bytes: BytesMut) {
-        match self.buffer.is_empty() {
-            true => self.buffer = bytes,
-            false => self.buffer.extend_from_slice(&bytes),
+        if self.buffer.is_empty() {
+            self.buffer = bytes;
+            return;
         }
+        if self.buffer.as_ptr_range().end != bytes.as_ptr() {
+            // Read to somewhere else: the space cannot be used any more but by what is copied.
+            self.room = BytesMut::new();
+        }
+        // Copies only what does not lie right behind.
+        self.buffer.unsplit(bytes);
+    }
+
+    /// Where to read to, so that nothing has to be copied.
+    pub(crate) fn room(&mut self) -> Option<&mut BytesMut> {
+        Some(&mut self.room).filter(|room| !room.is_empty())
     }
 
     /// The next packet, if it is there as a whole.
@@ -99,6 +115,11 @@ impl Framer {
             self.begin_payload(head.payload);
         }
         let bytes = self.buffer.split_to(self.position).freeze();
+        if !self.room.is_empty() {
+            // What follows should not keep the long string's memory.
+            self.room = BytesMut::new();
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
         self.position = 0;
         Ok(Some(Frame { bytes, checksums: std::mem::take(&mut self.checksums) }))
     }
@@ -133,8 +154,11 @@ impl Framer {
             self.digest = Some((self.position, Sha1::new()));
         }
         let missing = (self.position + length).saturating_sub(self.buffer.len());
-        if missing > 0 {
-            self.buffer.reserve(missing.min(RESERVE_MAX));
+        if missing >= ROOM_LENGTH_MIN {
+            let mut buffer = BytesMut::zeroed(self.buffer.len() + missing + ROOM_SLACK);
+            buffer[..self.buffer.len()].copy_from_slice(&self.buffer);
+            self.room = buffer.split_off(self.buffer.len());
+            self.buffer = buffer;
         }
     }
 

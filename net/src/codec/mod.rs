@@ -9,5 +9,5 @@ pub(crate) use decode::Decoder;
 pub use decode::Malformed;
 pub(crate) use encode::Encoder;
 pub(crate) use field::Field;
+pub(crate) use framer::Framer;
 pub use framer::Limits;
-pub(crate) use framer::{Frame, Framer};

@@ -94,10 +94,6 @@ macro_rules! packets {
                 code: u16,
                 input: &mut Decoder<'_>,
             ) -> Result<Self, Malformed> {
-                #[expect(
-                    clippy::collapsible_match,
-                    reason = "an arm for each packet and its answer, written by a macro"
-                )]
                 match code {
                     $(
                         $code => {
