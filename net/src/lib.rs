@@ -18,10 +18,9 @@ mod event_loop;
 mod links;
 mod message;
 mod nodes;
-mod resolver;
 mod send_queue;
 mod signals;
-mod sockets;
+mod socket;
 mod stalls;
 mod warnings;
 

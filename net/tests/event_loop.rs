@@ -179,6 +179,7 @@ fn end(address: &Address, server: std::thread::JoinHandle<usize>) {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     assert!(answer.len() > 5 << 20, "{} bytes came", answer.len());
+    drop(stream);
     server.join().unwrap();
 }
 

@@ -2,10 +2,9 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
 
@@ -18,9 +17,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often it is asked before it is given up.
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// Sends small packets at once, and finds out about peers that vanished.
-pub(crate) fn tune(socket: &impl AsFd) -> io::Result<()> {
-    let socket = SockRef::from(socket);
+/// Never waits, sends small packets at once, and finds out about peers that vanished.
+pub(crate) fn tune(socket: &Socket) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
@@ -29,25 +28,31 @@ pub(crate) fn tune(socket: &impl AsFd) -> io::Result<()> {
     socket.set_tcp_keepalive(&keepalive)
 }
 
-/// What a socket that was to be connected says of that.
-pub(crate) fn connection_error(socket: &impl AsFd) -> Option<io::Error> {
-    SockRef::from(socket).take_error().unwrap_or_else(Some)
+/// Begins to connect to an address.
+pub(crate) fn connect(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    tune(&socket)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket),
+    }
 }
 
 /// Listens, also for IPv4 if the address is `[::]`. A host name is looked up, which may take time.
 pub(crate) fn listen(address: &Address) -> io::Result<TcpListener> {
-    let mut error = None;
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for found in (address.host.as_str(), address.port).to_socket_addrs()? {
         match listen_at(found) {
             Ok(listener) => return Ok(listener),
-            Err(found) => error = Some(found),
+            Err(found) => error = found,
         }
     }
-    Err(error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
+    Err(error)
 }
 
 fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match Socket::new(Domain::for_address(address), Type::STREAM, None) {
+    let protocol = Some(Protocol::TCP);
+    let socket = match Socket::new(Domain::for_address(address), Type::STREAM, protocol) {
         // A system without IPv6: everywhere then means everywhere in IPv4.
         Err(error)
             if error.raw_os_error() == Some(libc::EAFNOSUPPORT)
@@ -63,8 +68,8 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     }
     // The port of a node that was just killed can be taken over.
     socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
