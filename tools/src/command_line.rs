@@ -31,6 +31,7 @@ enum Command {
     Dump(commands::dump::DumpArgs),
     Fsck(commands::fsck::FsckArgs),
     Bench(commands::bench::BenchArgs),
+    Ctl(commands::ctl::CtlArgs),
     Demo(commands::demo::DemoArgs),
 }
 
@@ -46,6 +47,7 @@ impl Command {
             Command::Dump(args) => commands::dump::run(args),
             Command::Fsck(args) => commands::fsck::run(args),
             Command::Bench(args) => commands::bench::run(args),
+            Command::Ctl(args) => commands::ctl::run(args),
             Command::Demo(args) => commands::demo::run(args),
         }
     }

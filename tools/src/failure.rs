@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use crate::control::ControlError;
 use crate::filestorage;
 
 /// What ended a command.
@@ -28,6 +29,10 @@ pub(crate) enum Failure {
     Refused(String),
     /// The database contradicts itself, in a way that no checksum shows.
     Damaged(String),
+    /// An admin node refuses, or cannot be reached.
+    Control(ControlError),
+    /// A node of a cluster cannot go on.
+    Node(String),
     /// Something came in between, and what was done so far is kept.
     Unfinished {
         /// What.
@@ -55,7 +60,7 @@ impl Failure {
         match self {
             Failure::Interrupted => ExitCode::from(130),
             Failure::Engine(error) if error.is_damage() => ExitCode::from(1),
-            Failure::Damaged(_) => ExitCode::from(1),
+            Failure::Damaged(_) | Failure::Control(_) | Failure::Node(_) => ExitCode::from(1),
             Failure::Unfinished { cause, .. } => cause.exit_code(),
             _ => ExitCode::from(2),
         }
@@ -77,7 +82,10 @@ impl fmt::Display for Failure {
             Failure::FileStorage(error) => error.fmt(f),
             Failure::Io { action, path, source } => write!(f, "{path}: cannot {action}: {source}"),
             Failure::Directory(error) => error.fmt(f),
-            Failure::Refused(reason) | Failure::Damaged(reason) => f.write_str(reason),
+            Failure::Refused(reason) | Failure::Damaged(reason) | Failure::Node(reason) => {
+                f.write_str(reason)
+            }
+            Failure::Control(error) => error.fmt(f),
             Failure::Unfinished { cause, advice } => write!(f, "{cause}; {advice}"),
             Failure::OutputClosed => f.write_str("standard output was closed"),
             Failure::Interrupted => f.write_str("interrupted"),

@@ -1,8 +1,10 @@
-//! FileStorage files and the commands of `neolith`.
+//! FileStorage files, the admin node, and the commands of `neolith`.
 
+pub mod admin;
 mod bench;
 mod command_line;
 mod commands;
+mod control;
 mod database;
 mod demo;
 pub mod dump;
@@ -13,5 +15,6 @@ mod output;
 mod progress;
 mod records;
 mod stopwatch;
+mod time_text;
 
 pub use command_line::run;

@@ -1,6 +1,7 @@
 //! One file a command: its arguments with their help, and what it does.
 
 pub(crate) mod bench;
+pub(crate) mod ctl;
 pub(crate) mod demo;
 pub(crate) mod dump;
 pub(crate) mod export;
