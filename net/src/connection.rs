@@ -35,11 +35,12 @@ impl fmt::Display for CloseReason {
             Self::Lost(reason) => f.write_str(reason),
             Self::NotNeo(first) => {
                 let guess = match first.as_slice() {
-                    [0x16, 0x03, ..] => " (TLS, perhaps)",
+                    [0x16, 0x03, ..] => " (but TLS, perhaps)",
                     [b'G', b'E', b'T', b' ', ..]
                     | [b'P', b'O', b'S', b'T', ..]
-                    | [b'H', b'E', b'A', b'D', ..] => " (HTTP, perhaps)",
-                    [b'N', b'E', b'O', ..] => " (an older NEO, perhaps)",
+                    | [b'H', b'E', b'A', b'D', ..]
+                    | [b'H', b'T', b'T', b'P', ..] => " (but HTTP, perhaps)",
+                    [0, 0, 0, _, ..] => " (but its version before 5, perhaps)",
                     _ => "",
                 };
                 write!(f, "the peer does not speak NEO{guess}: {}", first.escape_ascii())

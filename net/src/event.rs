@@ -76,7 +76,8 @@ pub enum Action {
         /// Which.
         link: LinkId,
     },
-    /// Read from a connection, or leave what comes to the system's buffers.
+    /// Read from a connection, or leave what comes to the system's buffers. When it is to read
+    /// again, [`Event::Writable`] follows: packets that were read before wait to be handled.
     Read {
         /// Which.
         link: LinkId,

@@ -169,7 +169,7 @@ impl EventLoop {
                 self.deliver(machine, event);
             }
         }
-        while let Some(event) = self.connector.lost() {
+        while let Some(event) = self.connector.lost().or_else(|| self.sockets.resumed()) {
             self.deliver(machine, event);
         }
         if machine.deadline().is_some_and(|deadline| deadline <= clock::monotonic()) {

@@ -12,6 +12,7 @@ use crate::connection::{CloseReason, Connection, Packet};
 use crate::event::{Action, Event};
 use crate::message::{ErrorCode, Message};
 use crate::send_queue::SendQueue;
+use crate::warnings::Complaints;
 
 /// Bytes that may wait for a peer before nothing more is read from it.
 const QUEUE_LENGTH_HIGH: usize = 16 << 20;
@@ -95,7 +96,7 @@ pub enum Incoming<C> {
     },
     /// A connection ended that was not closed here; also one that could not be opened.
     Closed {
-        /// Which. It is gone already.
+        /// Which. Nothing can be sent to it any more.
         link: LinkId,
         /// Why.
         reason: CloseReason,
@@ -107,16 +108,21 @@ pub enum Incoming<C> {
 struct Link<C> {
     connection: Connection<C>,
     address: Address,
-    /// Close as soon as everything is sent.
+    /// Not before it can be sent to.
+    connected: bool,
+    /// Close as soon as everything is sent. Nothing is told of it any more.
     closing: bool,
     /// Nothing is read, since too much waits to be sent.
     paused: bool,
+    /// Nothing is read, since the owner wants it so.
+    held: bool,
 }
 
 /// The connections of a node. The owner feeds it with events, handles what comes in, sends, and
 /// has its actions carried out. `C` is what the owner notes of each request.
 ///
-/// Pings are answered here, in any state.
+/// Pings are answered here, in any state. A peer that breaks the protocol is warned about here, and
+/// loses its connection once what it asked before is answered.
 pub struct Links<C> {
     links: BTreeMap<LinkId, Link<C>>,
     opened: u64,
@@ -130,6 +136,7 @@ pub struct Links<C> {
     attempts: BTreeMap<Address, Duration>,
     /// Of the monotonic clock, as far as known: for warnings only.
     now: Duration,
+    complaints: Complaints,
 }
 
 impl<C> Links<C> {
@@ -146,6 +153,7 @@ impl<C> Links<C> {
             reconnect_delay,
             attempts: BTreeMap::new(),
             now: Duration::ZERO,
+            complaints: Complaints::default(),
         }
     }
 
@@ -176,14 +184,18 @@ impl<C> Links<C> {
         match event {
             Event::Accepted { link, address } => {
                 self.insert(link, address.clone());
-                self.dirty.insert(link);
+                self.connected(link);
                 self.incoming.push_back(Incoming::Accepted { link, address });
             }
-            Event::Connected { link } | Event::Writable { link } => {
-                self.dirty.insert(link);
+            Event::Connected { link } => self.connected(link),
+            Event::Writable { link } => {
+                if self.links.contains_key(&link) {
+                    self.dirty.insert(link);
+                }
             }
             Event::Received { link, bytes } => {
-                let Some(found) = self.links.get_mut(&link) else { return };
+                // What comes after a connection was closed here is of no interest.
+                let Some(found) = self.open(link) else { return };
                 match found.connection.feed(bytes) {
                     Ok(()) => self.ready.push_back(link),
                     Err(reason) => self.fail(link, reason),
@@ -264,12 +276,30 @@ impl<C> Links<C> {
         }
     }
 
-    /// Closes a connection when everything is sent. Nothing comes from it any more, not even
-    /// [`Incoming::Closed`].
+    /// Has nothing read from a connection until told otherwise: its peer has to wait.
+    pub fn hold(&mut self, link: LinkId, held: bool) {
+        let Some(found) = self.links.get_mut(&link) else { return };
+        if found.held == held {
+            return;
+        }
+        found.held = held;
+        if !found.paused {
+            self.actions.push_back(Action::Read { link, on: !held });
+        }
+        if !held {
+            self.ready.push_back(link);
+        }
+    }
+
+    /// Closes a connection when everything is sent, or at once if it is not open yet. Nothing comes
+    /// from it any more, not even [`Incoming::Closed`].
     pub fn close(&mut self, link: LinkId) {
-        if let Some(found) = self.links.get_mut(&link) {
-            found.closing = true;
-            self.dirty.insert(link);
+        match self.links.get_mut(&link) {
+            Some(found) if found.connected => {
+                found.closing = true;
+                self.dirty.insert(link);
+            }
+            _ => self.abort(link),
         }
     }
 
@@ -329,10 +359,12 @@ impl<C> Links<C> {
     /// Where bytes of a connection are to be read to, at its beginning, if the current packet has a
     /// long string: what was read, split off, is then no more copied. Its contents mean nothing.
     pub(crate) fn room(&mut self, link: LinkId) -> Option<&mut BytesMut> {
-        self.links.get_mut(&link).and_then(|found| found.connection.room())
+        self.open(link).and_then(|found| found.connection.room())
     }
 
-    /// Goes on after something was sent: closes, or reads again.
+    /// Goes on after something was sent: closes, or reads again. What came before it was told not to
+    /// read is then handled with the next event, so whoever carries out [`Action::Read`] gives
+    /// [`Event::Writable`] when it is to read again.
     pub fn transmitted(&mut self, link: LinkId) {
         let Some(found) = self.links.get_mut(&link) else { return };
         let queued = found.connection.queue.length();
@@ -341,14 +373,24 @@ impl<C> Links<C> {
         }
         if found.paused && queued <= QUEUE_LENGTH_LOW {
             found.paused = false;
-            self.ready.push_back(link);
-            self.actions.push_back(Action::Read { link, on: true });
+            if !found.held {
+                self.ready.push_back(link);
+                self.actions.push_back(Action::Read { link, on: true });
+            }
         }
     }
 
     fn insert(&mut self, link: LinkId, address: Address) {
         let connection = Connection::new();
-        self.links.insert(link, Link { connection, address, closing: false, paused: false });
+        let (connected, closing, paused, held) = (false, false, false, false);
+        self.links.insert(link, Link { connection, address, connected, closing, paused, held });
+    }
+
+    fn connected(&mut self, link: LinkId) {
+        if let Some(found) = self.links.get_mut(&link) {
+            found.connected = true;
+            self.dirty.insert(link);
+        }
     }
 
     fn open(&mut self, link: LinkId) -> Option<&mut Link<C>> {
@@ -359,19 +401,27 @@ impl<C> Links<C> {
         let Some(found) = self.links.get_mut(&link) else { return };
         let queued = found.connection.queue.length();
         if queued > QUEUE_LENGTH_MAX {
-            return self.fail(link, CloseReason::Congested);
+            self.fail(link, CloseReason::Congested);
+            return self.abort(link);
         }
         if queued > QUEUE_LENGTH_HIGH && !found.paused {
             found.paused = true;
-            self.actions.push_back(Action::Read { link, on: false });
+            if !found.held {
+                self.actions.push_back(Action::Read { link, on: false });
+            }
         }
         self.dirty.insert(link);
     }
 
-    /// Ends a connection for something that the peer did.
+    /// Ends a connection for something that the peer did. What it asked before is still answered.
     fn fail(&mut self, link: LinkId, reason: CloseReason) {
-        self.actions.push_back(Action::Close { link });
-        self.lose(link, reason);
+        let Some(found) = self.open(link) else { return };
+        found.closing = true;
+        let requests = found.connection.take_asked();
+        let address = found.address.clone();
+        self.dirty.insert(link);
+        self.complaints.warn(self.now, &address, &reason);
+        self.incoming.push_back(Incoming::Closed { link, reason, requests });
     }
 
     fn lose(&mut self, link: LinkId, reason: CloseReason) {
@@ -386,7 +436,7 @@ impl<C> Links<C> {
 
 impl<C> Link<C> {
     fn is_read(&self) -> bool {
-        !self.closing && !self.paused
+        !self.closing && !self.paused && !self.held
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Sockets {
     /// To be written to, as the last write was only interrupted for the others.
     unsent: VecDeque<LinkId>,
     lingering: VecDeque<(Duration, LinkId)>,
+    /// To be read again: what was read before waits to be handled.
+    resumed: VecDeque<LinkId>,
     buffer: BytesMut,
 }
 
@@ -41,6 +43,7 @@ impl Sockets {
             readable: VecDeque::new(),
             unsent: VecDeque::new(),
             lingering: VecDeque::new(),
+            resumed: VecDeque::new(),
             buffer: BytesMut::new(),
         }
     }
@@ -54,9 +57,9 @@ impl Sockets {
         self.sockets.is_empty()
     }
 
-    /// Whether some are to be read or written without waiting.
+    /// Whether some are to be seen to without waiting.
     pub(crate) fn is_busy(&self) -> bool {
-        !(self.readable.is_empty() && self.unsent.is_empty())
+        !(self.readable.is_empty() && self.unsent.is_empty() && self.resumed.is_empty())
     }
 
     /// When [`Sockets::expire`] is due.
@@ -146,8 +149,16 @@ impl Sockets {
     pub(crate) fn want(&mut self, link: LinkId, on: bool) {
         if let Some(socket) = self.sockets.get_mut(&link) {
             socket.wanted = on;
+            if on {
+                self.resumed.push_back(link);
+            }
             self.list(link);
         }
+    }
+
+    /// A connection that is read again, after it was not.
+    pub(crate) fn resumed(&mut self) -> Option<Event> {
+        self.resumed.pop_front().map(|link| Event::Writable { link })
     }
 
     /// Goes on where writing was interrupted for the sake of others.
