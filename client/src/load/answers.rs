@@ -1,0 +1,161 @@
+//! What reads give.
+
+use bytes::Bytes;
+use model::{Nid, Oid, Tid};
+use net::{ErrorCode, Message};
+
+use super::reads::{Place, Purpose, ReadId};
+use crate::error::Error;
+use crate::machine::Client;
+use crate::payload::Payload;
+use crate::request::{Answer, Metadata, Object, Revision, Token, TransactionInformation};
+
+impl Client {
+    /// Loads a revision. The place for a cache is in front of this.
+    pub(crate) fn load(&mut self, token: Token, oid: Oid, revision: Revision) {
+        let (at, before) = match revision {
+            Revision::At(tid) => (Some(tid), None),
+            Revision::Before(tid) => (None, Some(tid)),
+            // What is newer than the last tid was not told yet: nobody could know that the object
+            // changed with others (R22).
+            Revision::Newest => (None, self.last_tid.map(following)),
+        };
+        let purpose = Purpose::Load { token, oid, revision };
+        self.read(purpose, Place::Oid(oid), Message::AskObject { oid, at, before });
+    }
+
+    pub(crate) fn history(&mut self, token: Token, oid: Oid, first: u64, last: u64) {
+        if first >= last {
+            return self.complete(token, Ok(Answer::History(Vec::new())));
+        }
+        let message = Message::AskObjectHistory { oid, first, last };
+        self.read(Purpose::History { token, oid }, Place::Oid(oid), message);
+    }
+
+    pub(crate) fn transaction_information(&mut self, token: Token, tid: Tid) {
+        let message = Message::AskTransactionInformation { tid };
+        self.read(Purpose::Information { token, tid }, Place::Tid(tid), message);
+    }
+
+    /// Ends a read.
+    pub(crate) fn read_done(&mut self, id: ReadId, result: Result<Message, Error>) {
+        let Some(read) = self.reads.reads.remove(&id) else { return };
+        match read.purpose {
+            Purpose::Load { token, .. } => {
+                let result = result.and_then(object).map(Answer::Object);
+                self.complete(token, result);
+            }
+            Purpose::History { token, .. } => {
+                let result = result.map(|message| match message {
+                    Message::AnswerObjectHistory { revisions, .. } => Answer::History(revisions),
+                    message => wrong(&message),
+                });
+                self.complete(token, result);
+            }
+            Purpose::Information { token, .. } => {
+                self.complete(token, result.map(information).map(Answer::Transaction));
+            }
+            Purpose::WalkPartition { token, partition } => {
+                self.walk_partition_done(token, partition, result);
+            }
+            Purpose::WalkInformation { token, place } => {
+                self.walk_information_done(token, place, result.map(information));
+            }
+            Purpose::Outcome { ttid } => match result {
+                Ok(Message::AnswerFinalTID { tid }) => self.outcome(ttid, tid),
+                Ok(message) => wrong(&message),
+                Err(_) => self.outcome_unknown(ttid),
+            },
+            Purpose::UndoneTransaction { ttid } => {
+                self.undone_transaction(ttid, result.map(information));
+            }
+            Purpose::UndoSerials { ttid } => match result {
+                Ok(Message::AnswerObjectUndoSerial { objects }) => {
+                    self.undo_serials(ttid, objects.0);
+                }
+                Ok(message) => wrong(&message),
+                Err(error) => self.doom(ttid, error),
+            },
+            Purpose::UndoData { ttid, oid } => {
+                self.undo_data(ttid, oid, result.and_then(object));
+            }
+        }
+    }
+
+    /// What it means that a storage refuses a read.
+    pub(super) fn refusal(&self, id: ReadId, nid: Nid, code: ErrorCode, text: &Bytes) -> Error {
+        let purpose = self.reads.reads.get(&id).map(|read| &read.purpose);
+        match (purpose, code) {
+            (Some(Purpose::Load { oid, .. }), ErrorCode::OidDoesNotExist)
+            | (Some(Purpose::History { oid, .. }), ErrorCode::OidNotFound)
+            | (Some(Purpose::History { oid, .. }), ErrorCode::OidDoesNotExist) => {
+                Error::NoSuchObject { oid: *oid }
+            }
+            (Some(Purpose::Load { oid, revision, .. }), ErrorCode::OidNotFound) => {
+                Error::NoSuchRevision { oid: *oid, revision: *revision }
+            }
+            (Some(Purpose::Information { tid, .. }), ErrorCode::TidNotFound) => {
+                Error::NoSuchTransaction { tid: *tid }
+            }
+            (Some(Purpose::WalkInformation { .. }), ErrorCode::TidNotFound) => {
+                Error::NoSuchTransaction { tid: Tid::ZERO }
+            }
+            (Some(Purpose::UndoneTransaction { ttid }), ErrorCode::TidNotFound) => {
+                self.undo_failure(*ttid, None, crate::error::UndoFailure::NoSuchTransaction)
+            }
+            (Some(Purpose::UndoSerials { ttid }), ErrorCode::OidNotFound) => {
+                self.undo_failure(*ttid, None, crate::error::UndoFailure::Packed)
+            }
+            (
+                Some(Purpose::UndoData { ttid, oid }),
+                ErrorCode::OidNotFound | ErrorCode::OidDoesNotExist,
+            ) => self.undo_failure(*ttid, Some(*oid), crate::error::UndoFailure::Packed),
+            _ => Error::of_peer(Some(nid), code, text),
+        }
+    }
+}
+
+/// The next tid.
+pub(crate) fn following(tid: Tid) -> Tid {
+    Tid::new(tid.get().saturating_add(1))
+}
+
+/// `links` takes an answer only if it is of the kind that was asked for.
+fn wrong(message: &Message) -> ! {
+    unreachable!("a read is not answered by {}", message.name())
+}
+
+fn object(message: Message) -> Result<Object, Error> {
+    match message {
+        Message::AnswerObject {
+            oid,
+            serial,
+            next_serial,
+            compression,
+            checksum,
+            data,
+            data_serial,
+        } => {
+            let data = Payload::from_message(compression.unwrap_or(0), checksum, data);
+            Ok(Object { oid, serial, next_serial, data, data_serial })
+        }
+        message => wrong(&message),
+    }
+}
+
+fn information(message: Message) -> TransactionInformation {
+    match message {
+        Message::AnswerTransactionInformation {
+            tid,
+            user,
+            description,
+            extension,
+            packed,
+            oids,
+        } => {
+            let metadata = Metadata { user, description, extension };
+            TransactionInformation { tid, metadata, packed, oids }
+        }
+        message => wrong(&message),
+    }
+}

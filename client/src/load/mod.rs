@@ -1,0 +1,8 @@
+//! Reads: from any readable cell, again from another one or by a newer table where that fails.
+
+mod answers;
+mod choose;
+mod reads;
+
+pub(crate) use answers::following;
+pub(crate) use reads::{Place, Purpose, ReadId, Reads};

@@ -1,0 +1,142 @@
+//! Reads that are going on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use model::{Nid, Oid, PartitionId, Tid, Ttid};
+use net::{LinkId, Message};
+
+use crate::error::Error;
+use crate::request::{Revision, Token};
+
+/// Names a read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct ReadId(u64);
+
+/// What a read is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    Load {
+        token: Token,
+        oid: Oid,
+        revision: Revision,
+    },
+    History {
+        token: Token,
+        oid: Oid,
+    },
+    Information {
+        token: Token,
+        tid: Tid,
+    },
+    /// A step of an iteration: tids or oids of a partition.
+    WalkPartition {
+        token: Token,
+        partition: PartitionId,
+    },
+    /// A step of an iteration: metadata of the transaction at a place of the result.
+    WalkInformation {
+        token: Token,
+        place: usize,
+    },
+    /// What became of a transaction.
+    Outcome {
+        ttid: Ttid,
+    },
+    /// What a transaction undoes.
+    UndoneTransaction {
+        ttid: Ttid,
+    },
+    UndoSerials {
+        ttid: Ttid,
+    },
+    /// Data that comes back.
+    UndoData {
+        ttid: Ttid,
+        oid: Oid,
+    },
+}
+
+/// A read of one partition.
+pub(crate) struct Read {
+    pub(crate) purpose: Purpose,
+    /// The partition, or what tells it once the client has a table.
+    pub(crate) place: Place,
+    pub(crate) message: Message,
+    /// Storages that were tried in this round.
+    pub(crate) tried: BTreeSet<Nid>,
+    /// How many rounds there were, each of which tried all storages.
+    pub(crate) round: u32,
+    pub(crate) state: ReadState,
+    /// What the last failure was.
+    pub(crate) failure: Option<Error>,
+    pub(crate) reason: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Oid(Oid),
+    Tid(Tid),
+    Partition(PartitionId),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReadState {
+    /// Asked of a storage.
+    Asked(Nid, LinkId),
+    /// Waits for a primary master.
+    WaitsForMaster,
+    /// Waits for a moment, after all storages failed.
+    WaitsUntil(Duration),
+    /// Waits for the newest table.
+    WaitsForTable,
+}
+
+/// All reads that are going on.
+#[derive(Default)]
+pub(crate) struct Reads {
+    next: u64,
+    pub(crate) reads: BTreeMap<ReadId, Read>,
+    /// Those that wait for a moment.
+    pub(crate) delayed: BTreeSet<(Duration, ReadId)>,
+}
+
+impl Reads {
+    pub(crate) fn insert(&mut self, purpose: Purpose, place: Place, message: Message) -> ReadId {
+        self.next += 1;
+        let id = ReadId(self.next);
+        let read = Read {
+            purpose,
+            place,
+            message,
+            tried: BTreeSet::new(),
+            round: 0,
+            state: ReadState::WaitsForMaster,
+            failure: None,
+            reason: "there is none at work".to_owned(),
+        };
+        self.reads.insert(id, read);
+        id
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.delayed.first().map(|(at, _)| *at)
+    }
+
+    /// Requests of the caller that are a single read.
+    pub(crate) fn tokens(self) -> impl Iterator<Item = Token> {
+        self.reads.into_values().filter_map(|read| match read.purpose {
+            Purpose::Load { token, .. }
+            | Purpose::History { token, .. }
+            | Purpose::Information { token, .. } => Some(token),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn invariants(&self) {
+        for (at, id) in &self.delayed {
+            let state = self.reads.get(id).map(|read| read.state);
+            assert_eq!(state, Some(ReadState::WaitsUntil(*at)), "a read that is woken waits");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a client is told when it is made.
+
+use std::time::Duration;
+
+use net::Address;
+
+/// Options of a [`crate::Client`].
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Masters to begin with, at least one.
+    pub masters: Vec<Address>,
+    /// Whether it may commit. A backup cluster takes only clients that do not.
+    pub access: Access,
+    /// How long to wait before connecting again to the same address.
+    pub reconnect_delay: Duration,
+    /// How long a storage that failed is asked only if no other can be.
+    pub avoid_delay: Duration,
+    /// Bytes of objects that a transaction may have on their way. A store beyond is accepted when
+    /// enough of them were answered.
+    pub transaction_bytes_max: usize,
+    /// Of the choice of storages to read from.
+    pub seed: u64,
+}
+
+/// What a client may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Access {
+    /// Read and commit.
+    #[default]
+    ReadWrite,
+    /// Only read.
+    ReadOnly,
+}
+
+impl ClientOptions {
+    /// The usual, for a cluster.
+    pub fn new(cluster: impl Into<String>, masters: Vec<Address>) -> Self {
+        Self {
+            cluster: cluster.into(),
+            masters,
+            access: Access::ReadWrite,
+            reconnect_delay: Duration::from_secs(1),
+            avoid_delay: Duration::from_secs(600),
+            transaction_bytes_max: 16 << 20,
+            seed: 0,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The client for threads that wait.
+
+mod commit;
+mod driver;
+mod iterate;
+mod open;
+mod read;
+mod resolve;
+
+pub use commit::Transaction;
+pub use driver::Notice;
+pub use iterate::{Objects, Oids, Transactions};
+pub use open::Session;
+pub use resolve::{Contention, Resolver};
