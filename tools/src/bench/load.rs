@@ -95,7 +95,7 @@ const EXAMPLES: &str = "Examples:
   neolith bench load /srv/db --old --threads 4 --seconds 30
   neolith bench load /srv/db --cold --json";
 
-fn seconds(text: &str) -> Result<f64, String> {
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.01..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err(String::from("expected a number of seconds, from 0.01 to 86400")),

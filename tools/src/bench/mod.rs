@@ -1,4 +1,4 @@
-//! Measures a database: how fast it answers, is filled, and opens.
+//! Measures a database: how fast it answers, is filled, and opens; and a cluster.
 //!
 //! Nothing here is a way to use the engine that programs do not have: what is measured is its
 //! public face, by the clock of the caller.
@@ -8,6 +8,7 @@
     reason = "who measures time needs a clock, and the kernel's counters are files of /proc"
 )]
 
+mod cluster;
 mod cold;
 mod fill;
 mod latency;
@@ -20,6 +21,7 @@ mod report;
 mod sample;
 mod workers;
 
+pub(crate) use cluster::{ClusterArgs, PingPongArgs, ping_pong, run as cluster};
 pub(crate) use fill::{FillArgs, run as fill};
 pub(crate) use load::{LoadArgs, run as load};
 pub(crate) use open::{OpenArgs, run as open};

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crate::bench;
 use crate::failure::Failure;
 
-/// Measure a database: loads, filling, opening
+/// Measure a database, or a cluster
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
@@ -19,6 +19,9 @@ enum Bench {
     Load(bench::LoadArgs),
     Fill(bench::FillArgs),
     Open(bench::OpenArgs),
+    Cluster(bench::ClusterArgs),
+    #[command(hide = true)]
+    PingPong(bench::PingPongArgs),
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
@@ -26,5 +29,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         Bench::Load(args) => bench::load(args),
         Bench::Fill(args) => bench::fill(args),
         Bench::Open(args) => bench::open(args),
+        Bench::Cluster(args) => bench::cluster(args),
+        Bench::PingPong(args) => bench::ping_pong(args),
     }
 }
