@@ -5,8 +5,9 @@ use std::fmt;
 
 use bytes::BytesMut;
 
-use crate::codec::{Decoder, Encoder, Framer, Limits, Malformed};
-use crate::message::Message;
+use crate::codec::{Limits, Malformed};
+use crate::message::{ErrorCode, Message};
+use crate::packet_stream::PacketStream;
 use crate::send_queue::SendQueue;
 
 /// What each side sends first: `["NEO", 5]`.
@@ -75,7 +76,7 @@ struct Asked<C> {
 /// One connection: turns bytes into packets and back. `C` is what the owner notes of each of its
 /// requests, to know what an answer is about.
 pub(crate) struct Connection<C> {
-    framer: Framer,
+    packets: PacketStream,
     /// Of the handshake, as far as it came; `None` behind it.
     greeting: Option<BytesMut>,
     limits: Limits,
@@ -89,7 +90,7 @@ impl<C> Connection<C> {
         let mut queue = SendQueue::default();
         queue.put(&HANDSHAKE);
         Self {
-            framer: Framer::default(),
+            packets: PacketStream::default(),
             greeting: Some(BytesMut::new()),
             limits: Limits::UNIDENTIFIED,
             next_id: 0,
@@ -123,22 +124,20 @@ impl<C> Connection<C> {
             }
         }
         if !bytes.is_empty() {
-            self.framer.feed(bytes);
+            self.packets.feed(bytes);
         }
         Ok(())
     }
 
     /// Where to read to, while a long string comes in.
     pub(crate) fn room(&mut self) -> Option<&mut BytesMut> {
-        self.framer.room()
+        self.packets.room()
     }
 
     /// The next packet, if it is there as a whole.
     pub(crate) fn next(&mut self) -> Result<Option<Packet<C>>, CloseReason> {
-        let frame = self.framer.next(self.limits).map_err(CloseReason::Malformed)?;
-        let Some(frame) = frame else { return Ok(None) };
-        let mut input = Decoder::new(&frame.bytes, &frame.checksums);
-        let (id, message) = decode_packet(&mut input).map_err(CloseReason::Malformed)?;
+        let packet = self.packets.next(self.limits).map_err(CloseReason::Malformed)?;
+        let Some((id, message)) = packet else { return Ok(None) };
         if !message.is_answer() {
             return Ok(Some(Packet::Request { id, message }));
         }
@@ -148,7 +147,11 @@ impl<C> Connection<C> {
                 Ok(Some(Packet::Answer { context: asked.context, message }))
             }
             None if is_error => Ok(Some(Packet::Stray { message })),
-            _ => Err(CloseReason::UnexpectedAnswer(message.name())),
+            _ => {
+                let reason = CloseReason::UnexpectedAnswer(message.name());
+                self.send_as(id, &Message::error(ErrorCode::ProtocolError, reason.to_string()));
+                Err(reason)
+            }
         }
     }
 
@@ -166,11 +169,7 @@ impl<C> Connection<C> {
     }
 
     pub(crate) fn send_as(&mut self, id: u32, message: &Message) {
-        let mut out = Encoder(&mut self.queue);
-        out.array_header(3);
-        out.unsigned(u64::from(id));
-        out.unsigned(u64::from(message.code()));
-        message.encode_arguments(&mut out);
+        message.encode(id, &mut self.queue);
     }
 
     /// What was asked and not answered.
@@ -181,15 +180,4 @@ impl<C> Connection<C> {
     pub(crate) fn asked(&self) -> impl Iterator<Item = &C> {
         self.asked.values().map(|asked| &asked.context)
     }
-}
-
-fn decode_packet(input: &mut Decoder<'_>) -> Result<(u32, Message), Malformed> {
-    input.array_header_of(3)?;
-    let id = u32::try_from(input.unsigned()?);
-    let id = id.map_err(|_| Malformed::Expected("an id of 32 bits"))?;
-    let code = u16::try_from(input.unsigned()?);
-    let code = code.map_err(|_| Malformed::Expected("a code of 16 bits"))?;
-    let message = Message::decode_arguments(code, input)?;
-    input.end()?;
-    Ok((id, message))
 }

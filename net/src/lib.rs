@@ -1,6 +1,7 @@
 //! The wire of Neolith: NEO's protocol 5.
 //!
 //! - [`Message`]: every packet, declared once;
+//! - [`PacketStream`]: a stream of bytes as messages, for who only looks at one;
 //! - [`Links`]: the connections of a node, without I/O: bytes in, packets out, and back;
 //! - [`Machine`]: what a node is to whoever drives it;
 //! - [`EventLoop`] and [`drive`]: the world of sockets, files, signals and clocks for a machine;
@@ -18,6 +19,7 @@ mod event_loop;
 mod links;
 mod message;
 mod nodes;
+mod packet_stream;
 mod send_queue;
 mod signals;
 mod socket;
@@ -39,5 +41,6 @@ pub use message::{
     UndoSerials, Value,
 };
 pub use nodes::{Node, NodeTable};
+pub use packet_stream::PacketStream;
 pub use send_queue::SendQueue;
 pub use stalls::{Histogram, Stalls};
