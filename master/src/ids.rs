@@ -1,0 +1,218 @@
+//! Oids and tids: given out, never twice.
+
+use std::time::Duration;
+
+use model::{Oid, PartitionCount, Tid, Ttid, UtcTime};
+
+/// How many oids are reserved ahead in the log.
+const OIDS_AHEAD: u64 = 65_536;
+/// How far ahead tids are reserved in the log.
+const TIDS_AHEAD: Duration = Duration::from_secs(10);
+/// When less than this is left of the reserved tids, more are reserved.
+const TIDS_AHEAD_LOW: Duration = Duration::from_secs(6);
+
+/// Why no id can be given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum IdError {
+    /// The reserved range has to reach up to here first.
+    Reserve(u64),
+    /// There is none left at all.
+    Exhausted,
+}
+
+/// What was given out, and up to where the log has it reserved.
+///
+/// Nothing above a reserved mark is given out, so that after a restart, which begins above the
+/// marks, nothing is given out twice, whatever the storages know and the clock says. The last
+/// committed tid is another thing: it comes from the storages, and goes back on truncation.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    /// The last committed tid.
+    last_tid: Tid,
+    /// The first one; `Tid::MAX` without any.
+    first_tid: Tid,
+    /// The greatest oid that was given out or stored.
+    last_oid: Oid,
+    /// The greatest tid or ttid that was given out, or may have been by an earlier master.
+    used_tid: Tid,
+    /// The greatest oid that may have been given out by an earlier master.
+    used_oid: Oid,
+    /// What is durable in the log.
+    reserved_tid: Tid,
+    reserved_oid: Oid,
+    /// What the log was asked for.
+    requested_tid: Tid,
+    requested_oid: Oid,
+}
+
+impl Ids {
+    /// Begins above what the log has reserved.
+    pub(crate) fn new(reserved_tid: Tid, reserved_oid: Oid) -> Self {
+        Self {
+            last_tid: Tid::ZERO,
+            first_tid: Tid::MAX,
+            last_oid: Oid::ZERO,
+            used_tid: reserved_tid,
+            used_oid: reserved_oid,
+            reserved_tid,
+            reserved_oid,
+            requested_tid: reserved_tid,
+            requested_oid: reserved_oid,
+        }
+    }
+
+    /// Forgets what the storages said, to be told again.
+    pub(crate) fn forget(&mut self) {
+        self.used_oid = self.used_oid.max(self.last_oid);
+        self.last_tid = Tid::ZERO;
+        self.first_tid = Tid::MAX;
+        self.last_oid = Oid::ZERO;
+    }
+
+    /// Takes note of what a storage has.
+    pub(crate) fn learn(&mut self, last_tid: Option<Tid>, last_oid: Option<Oid>, first_tid: Tid) {
+        self.last_tid = self.last_tid.max(last_tid.unwrap_or(Tid::ZERO));
+        self.last_oid = self.last_oid.max(last_oid.unwrap_or(Oid::ZERO));
+        self.first_tid = self.first_tid.min(first_tid);
+        self.used_tid = self.used_tid.max(self.last_tid);
+    }
+
+    /// Takes note of a commit.
+    pub(crate) fn committed(&mut self, tid: Tid) {
+        assert!(tid > self.last_tid, "tids of commits grow: {tid:?} after {:?}", self.last_tid);
+        self.last_tid = tid;
+        self.first_tid = self.first_tid.min(tid);
+    }
+
+    pub(crate) fn last_tid(&self) -> Tid {
+        self.last_tid
+    }
+
+    pub(crate) fn first_tid(&self) -> Tid {
+        self.first_tid
+    }
+
+    pub(crate) fn last_oid(&self) -> Oid {
+        self.last_oid
+    }
+
+    /// The greatest tid or ttid that was given out.
+    pub(crate) fn used_tid(&self) -> Tid {
+        self.used_tid
+    }
+
+    /// Takes note of what the log has reserved.
+    pub(crate) fn reserved(&mut self, tid: Tid, oid: Oid) {
+        self.reserved_tid = self.reserved_tid.max(tid);
+        self.reserved_oid = self.reserved_oid.max(oid);
+        self.requested_tid = self.requested_tid.max(self.reserved_tid);
+        self.requested_oid = self.requested_oid.max(self.reserved_oid);
+    }
+
+    /// A ttid of the present time, later than all others.
+    pub(crate) fn next_ttid(&mut self, unix: Duration) -> Result<Ttid, IdError> {
+        let tid = Tid::next_after(unix, self.used_tid).ok_or(IdError::Exhausted)?;
+        self.give_tid(unix, tid)?;
+        Ok(Ttid::new(tid.get()))
+    }
+
+    /// A tid for a ttid: later than all others and of the same partition. It is of the present
+    /// time, or up to a partition's turn earlier, rather than later.
+    pub(crate) fn next_tid(
+        &mut self,
+        unix: Duration,
+        ttid: Ttid,
+        partitions: PartitionCount,
+    ) -> Result<Tid, IdError> {
+        let turn = u64::from(partitions.get());
+        let earliest = self.used_tid.get().max(ttid.get()) + 1;
+        let present = present(unix).map_or(0, Tid::get);
+        let remainder = ttid.get() % turn;
+        let wanted = present.max(earliest);
+        let aligned = wanted - wanted % turn + remainder;
+        let tid = if aligned < earliest { aligned + turn } else { aligned };
+        let tid = Tid::new(tid);
+        if tid > Tid::MAX {
+            return Err(IdError::Exhausted);
+        }
+        self.give_tid(unix, tid)?;
+        Ok(tid)
+    }
+
+    /// Takes note of a tid that a client chose. It need not be reserved: either it is committed,
+    /// and the storages know it, or it is nobody's.
+    pub(crate) fn chosen_tid(&mut self, tid: Tid) {
+        self.used_tid = self.used_tid.max(tid);
+    }
+
+    /// New oids, as many as asked.
+    pub(crate) fn next_oids(&mut self, count: u32) -> Result<Vec<Oid>, IdError> {
+        let first = self.last_oid.max(self.used_oid).get();
+        let last = first.checked_add(u64::from(count)).ok_or(IdError::Exhausted)?;
+        if last > self.reserved_oid.get() {
+            return Err(IdError::Reserve(last));
+        }
+        self.last_oid = Oid::new(last);
+        Ok((first + 1..=last).map(Oid::new).collect())
+    }
+
+    /// Takes note of an oid that was stored.
+    pub(crate) fn stored_oid(&mut self, oid: Oid) {
+        self.last_oid = self.last_oid.max(oid);
+    }
+
+    /// Up to where tids should be reserved, if little is left. The log is to be asked for that.
+    pub(crate) fn tids_to_reserve(&mut self, unix: Duration) -> Option<Tid> {
+        if self.requested_tid >= self.after(unix, TIDS_AHEAD_LOW) {
+            return None;
+        }
+        self.requested_tid = self.after(unix, TIDS_AHEAD);
+        Some(self.requested_tid)
+    }
+
+    /// Up to where oids should be reserved, likewise.
+    pub(crate) fn oids_to_reserve(&mut self) -> Option<Oid> {
+        let last = self.last_oid.max(self.used_oid).get();
+        self.more_oids(last.saturating_add(OIDS_AHEAD / 2))
+    }
+
+    /// Takes note of oids that were asked for and not given: the log is to be asked for this.
+    pub(crate) fn more_oids(&mut self, mark: u64) -> Option<Oid> {
+        if self.requested_oid.get() >= mark {
+            return None;
+        }
+        self.requested_oid = Oid::new(mark.saturating_add(OIDS_AHEAD));
+        Some(self.requested_oid)
+    }
+
+    /// The same for tids.
+    pub(crate) fn more_tids(&mut self, mark: u64) -> Option<Tid> {
+        if self.requested_tid.get() >= mark {
+            return None;
+        }
+        self.requested_tid = Tid::new(mark);
+        Some(self.requested_tid)
+    }
+
+    fn give_tid(&mut self, unix: Duration, tid: Tid) -> Result<(), IdError> {
+        if tid > self.reserved_tid {
+            return Err(IdError::Reserve(self.after(unix, TIDS_AHEAD).max(tid).get()));
+        }
+        self.used_tid = tid;
+        Ok(())
+    }
+
+    /// The tid some time after the present, or after the last one if that is later.
+    fn after(&self, unix: Duration, ahead: Duration) -> Tid {
+        let later = present(unix + ahead).unwrap_or(Tid::MAX);
+        // As a number of units of 60 s / 2^32.
+        let units = u64::try_from((ahead.as_nanos() << 32) / 60_000_000_000);
+        let units = units.expect("some seconds");
+        let used = self.used_tid.get().saturating_add(units);
+        later.max(Tid::new(used)).min(Tid::MAX)
+    }
+}
+
+fn present(unix: Duration) -> Option<Tid> {
+    UtcTime::from_unix(unix).map(Tid::at)
+}

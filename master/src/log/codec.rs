@@ -1,0 +1,1 @@
+//! Bytes of entries and snapshots.

@@ -1,0 +1,75 @@
+//! What all entries of the log come to.
+
+use std::collections::BTreeMap;
+
+use model::{ClusterState, Nid, Oid, PartitionTable, Tid};
+use net::Address;
+
+use super::command::Command;
+
+/// What is remembered: entries applied one after the other, from nothing.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Remembered {
+    pub(crate) cluster: Option<(String, [u8; 16])>,
+    pub(crate) table: Option<PartitionTable>,
+    pub(crate) storages: BTreeMap<Nid, Option<Address>>,
+    pub(crate) reserved_oid: Oid,
+    pub(crate) reserved_tid: Tid,
+    /// Pack orders that are signed and not completed.
+    pub(crate) packs: BTreeMap<Tid, bool>,
+    pub(crate) completed_pack: Option<Tid>,
+    pub(crate) truncate: Option<Tid>,
+    pub(crate) state: ClusterState,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self {
+            cluster: None,
+            table: None,
+            storages: BTreeMap::new(),
+            reserved_oid: Oid::ZERO,
+            reserved_tid: Tid::ZERO,
+            packs: BTreeMap::new(),
+            completed_pack: None,
+            truncate: None,
+            state: ClusterState::Recovering,
+        }
+    }
+}
+
+impl Remembered {
+    /// Applies one change.
+    ///
+    /// # Errors
+    /// If it does not fit what is there: the log is not one that a master wrote.
+    pub(crate) fn apply(&mut self, command: &Command) -> Result<(), &'static str> {
+        match command {
+            Command::Cluster { name, id } => self.cluster = Some((name.clone(), *id)),
+            Command::Table(table) => self.table = Some(table.clone()),
+            Command::TableChange { id, replicas, changes } => {
+                let table = self.table.as_mut().ok_or("a change of a table that is not there")?;
+                let applied = table.apply(*id, *replicas, changes);
+                applied.map_err(|_| "a change that does not fit the table")?;
+            }
+            Command::Storage { nid, address } => {
+                self.storages.insert(*nid, address.clone());
+            }
+            Command::Forget { nid } => {
+                self.storages.remove(nid);
+            }
+            Command::Oids(oid) => self.reserved_oid = self.reserved_oid.max(*oid),
+            Command::Tids(tid) => self.reserved_tid = self.reserved_tid.max(*tid),
+            Command::PackSigned { id, approved } => {
+                self.packs.insert(*id, *approved);
+            }
+            Command::PackCompleted { id } => {
+                self.packs.retain(|pack, _| pack > id);
+                self.completed_pack = self.completed_pack.max(Some(*id));
+            }
+            Command::Truncate(tid) => self.truncate = *tid,
+            Command::State(state) => self.state = *state,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,480 @@
+//! The master as a machine: routes what comes in to the machine of the present state.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::disk::Disk;
+use model::{ClusterState, Nid, NodeState, NodeType, Now, Random};
+use net::{ErrorCode, Event, Incoming, LinkId, Links, Machine, Message, Signal};
+
+use crate::administration;
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::identification::{Applicant, Verdict, Waiting};
+use crate::ids::Ids;
+use crate::log::{Command, Ledger};
+use crate::nodes::{IdClock, Node, Nodes};
+use crate::operation::{Operation, Packs};
+use crate::options::{MasterExit, MasterOptions};
+use crate::phase::{Next, Phase};
+use crate::recovery::Recovery;
+use crate::stopping::Stopping;
+use crate::verification::Verification;
+use crate::wire::{Asked, Wire};
+
+/// How long commits that are on their way may take once the process is told to end.
+const TERMINATION_MAX: Duration = Duration::from_secs(5);
+/// How often ids are reserved ahead while there are clients.
+const RESERVATION_INTERVAL: Duration = Duration::from_secs(3);
+
+/// A master node: finds or makes the partition table, decides on transactions in doubt, gives out
+/// ids, coordinates commits, and stops the cluster in good order.
+///
+/// Nothing is handled while a change that must be durable is on its way to the log, and nothing
+/// goes out that such a change leads to. Commits need no such change.
+pub struct Master {
+    cluster: Cluster,
+    phase: Phase,
+    waiting: Waiting,
+    /// Since when the process is to end, as soon as commits that are on their way are done.
+    terminating: Option<Duration>,
+    reserved_at: Duration,
+    exit: Option<MasterExit>,
+}
+
+impl Master {
+    /// Opens the log, which is in `disk`, and begins with recovery. Without a disk nothing is
+    /// remembered: the storages know the table.
+    ///
+    /// # Errors
+    /// If other masters are named, or the log cannot be used.
+    pub fn open(
+        options: MasterOptions,
+        disk: Option<Arc<dyn Disk>>,
+        now: Now,
+    ) -> Result<Self, Error> {
+        if let Some(other) = options.masters.iter().find(|master| !options.is_own(master)) {
+            return Err(Error::SeveralMasters { other: other.clone() });
+        }
+        let nid = options.nid.unwrap_or(Nid::of(NodeType::Master, 1));
+        if nid.node_type() != Some(NodeType::Master) {
+            return Err(Error::Nid { nid });
+        }
+        let mut random = Random::from_seed(options.seed);
+        let mut ledger = Ledger::open(disk, &mut random)?;
+        let name = cluster_name(&options, &mut ledger, &mut random)?;
+        let remembered = ledger.remembered();
+        let ids = Ids::new(remembered.reserved_tid, remembered.reserved_oid);
+        let mut nodes = Nodes::default();
+        let mut node = Node::absent(NodeType::Master, Some(options.address.clone()));
+        node.state = NodeState::Running;
+        nodes.insert(nid, node);
+        tracing::info!(cluster = name, %nid, log = ledger.path(), "master");
+        let mut cluster = Cluster {
+            name,
+            nid,
+            now,
+            wire: Wire::new(options.reconnect_delay),
+            nodes,
+            id_clock: IdClock::new(),
+            table: None,
+            ids,
+            packs: Packs::default(),
+            ledger,
+            state: ClusterState::Recovering,
+            startup_allowed: false,
+            truncate: None,
+            next: None,
+            options,
+        };
+        let phase = Phase::Recovering(Recovery::begin(&mut cluster));
+        let waiting = Waiting::default();
+        let reserved_at = now.monotonic;
+        Ok(Self { cluster, phase, waiting, terminating: None, reserved_at, exit: None })
+    }
+
+    /// Name of the cluster, which may have been made up.
+    pub fn cluster(&self) -> &str {
+        &self.cluster.name
+    }
+
+    /// The id of this node.
+    pub fn nid(&self) -> Nid {
+        self.cluster.nid
+    }
+
+    /// Readable when the log may have been written.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.cluster.ledger.descriptor()
+    }
+
+    /// Panics if an invariant does not hold.
+    pub fn invariants(&self) {
+        self.cluster.invariants();
+        assert!(self.cluster.state == self.phase.state(), "the state announced is the present one");
+        if let Phase::Running(operation) = &self.phase {
+            operation.invariants(&self.cluster);
+        }
+    }
+
+    fn log_written(&mut self) {
+        if let Err(error) = self.cluster.ledger.poll() {
+            self.exit = Some(MasterExit::Failed(error));
+            return;
+        }
+        if !self.cluster.ledger.is_settled() {
+            return;
+        }
+        self.cluster.learn_reserved();
+        self.cluster.wire.release();
+        self.settle();
+        if let Some(operation) = self.phase.operation() {
+            operation.retry(&mut self.cluster);
+        }
+        self.settle();
+    }
+
+    /// Handles what came in, as long as nothing has to wait for the log.
+    fn work(&mut self) {
+        while self.exit.is_none() && !self.cluster.wire.is_held() {
+            let Some(incoming) = self.cluster.wire.links.next() else { break };
+            self.incoming(incoming);
+            self.settle();
+        }
+    }
+
+    fn incoming(&mut self, incoming: Incoming<Asked>) {
+        match incoming {
+            Incoming::Accepted { link, address } => {
+                tracing::debug!(?link, %address, "accepted a connection");
+            }
+            Incoming::Request { link, id, message } => match self.cluster.nodes.nid_of_link(link) {
+                Some(nid) => self.request(nid, link, id, message),
+                None => self.introduction(link, id, message),
+            },
+            Incoming::Answer { link, context, message } => {
+                self.cluster.wire.answered(link);
+                if let Some(nid) = self.cluster.nodes.nid_of_link(link) {
+                    self.answer(nid, link, context, message);
+                }
+            }
+            Incoming::Stray { link, message } => {
+                tracing::debug!(?link, ?message, "an error that answers nothing");
+            }
+            Incoming::Closed { link, reason, .. } => {
+                tracing::debug!(?link, %reason, "a connection ended");
+                self.lost(link);
+            }
+        }
+    }
+
+    fn introduction(&mut self, link: LinkId, id: u32, message: Message) {
+        let refusal = match Applicant::of(link, id, message) {
+            Ok(_) if self.waiting.contains(link) => "it waits already".to_owned(),
+            Ok(applicant) => return self.apply(applicant),
+            Err(other) => format!("{} before identification", other.name()),
+        };
+        self.waiting.remove(link);
+        self.cluster.wire.refuse(link, id, ErrorCode::ProtocolError, refusal);
+    }
+
+    fn apply(&mut self, applicant: Applicant) {
+        match applicant.apply(&mut self.cluster) {
+            Verdict::Joined(nid) if nid.node_type() == Some(NodeType::Storage) => {
+                match &mut self.phase {
+                    Phase::Recovering(recovery) => recovery.storage_joined(&mut self.cluster, nid),
+                    Phase::Running(operation) => operation.storage_joined(&mut self.cluster, nid),
+                    Phase::Verifying(_) | Phase::Stopping(_) => {}
+                }
+            }
+            Verdict::Waits => self.waiting.insert(applicant),
+            Verdict::Joined(_) | Verdict::Refused => {}
+        }
+    }
+
+    fn request(&mut self, nid: Nid, link: LinkId, id: u32, message: Message) {
+        let cluster = &mut self.cluster;
+        let answer = match message {
+            Message::AskClusterState {} => {
+                Message::AnswerClusterState { state: Some(cluster.state) }
+            }
+            Message::AskRecovery {} => Message::AnswerRecovery {
+                table_id: cluster.table.as_ref().map(|table| table.table().id()),
+                backup_tid: None,
+                truncate_tid: cluster.truncate,
+            },
+            Message::AskLastIDs {} => Message::AnswerLastIDs {
+                last_tid: Some(cluster.ids.last_tid()),
+                last_oid: Some(cluster.ids.last_oid()),
+                first_tid: cluster.ids.first_tid(),
+            },
+            Message::AskLastTransaction {} => {
+                Message::AnswerLastTransaction { tid: cluster.ids.last_tid() }
+            }
+            other => return self.request_of(nid, link, id, other),
+        };
+        cluster.wire.answer(link, id, &answer);
+    }
+
+    /// Handles a request that depends on the kind of node.
+    fn request_of(&mut self, nid: Nid, link: LinkId, id: u32, message: Message) {
+        let cluster = &mut self.cluster;
+        match (nid.node_type(), &mut self.phase) {
+            (Some(NodeType::Admin), phase) => {
+                administration::request(cluster, phase, link, id, message);
+            }
+            (Some(NodeType::Storage), Phase::Recovering(_) | Phase::Verifying(_)) => {
+                early_storage_request(cluster, nid, link, id, message);
+            }
+            (Some(NodeType::Storage), phase) => match phase.operation() {
+                Some(operation) => operation.storage_request(cluster, nid, link, id, message),
+                None => early_storage_request(cluster, nid, link, id, message),
+            },
+            (Some(NodeType::Client), phase) => match phase.operation() {
+                Some(operation) => operation.client_request(cluster, nid, link, id, message),
+                None => tracing::debug!(%nid, "a request of a client that is being closed"),
+            },
+            _ => {
+                let text = format!("unexpected {}", message.name());
+                cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
+            }
+        }
+    }
+
+    fn answer(&mut self, nid: Nid, link: LinkId, asked: Asked, message: Message) {
+        if let Message::Error { code, text } = &message {
+            let text = String::from_utf8_lossy(text);
+            tracing::error!(%nid, ?code, ?asked, "a storage refuses what it must do: {text}");
+            self.cluster.wire.close(link);
+            return self.lost(link);
+        }
+        let cluster = &mut self.cluster;
+        match &mut self.phase {
+            Phase::Recovering(recovery) => recovery.answer(cluster, nid, message),
+            Phase::Verifying(verification) => verification.answer(cluster, nid, asked, message),
+            phase => {
+                if let Some(operation) = phase.operation() {
+                    operation.storage_answer(cluster, nid, asked, message);
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, link: LinkId) {
+        self.cluster.wire.closed(link);
+        self.waiting.remove(link);
+        let Some(nid) = self.cluster.nodes.nid_of_link(link) else { return };
+        let cluster = &mut self.cluster;
+        match (nid.node_type(), &mut self.phase) {
+            (Some(NodeType::Storage), Phase::Recovering(recovery)) => {
+                recovery.storage_lost(cluster, nid);
+            }
+            (Some(NodeType::Storage), Phase::Verifying(verification)) => {
+                verification.storage_lost(cluster, nid);
+            }
+            (Some(NodeType::Storage), phase) => match phase.operation() {
+                Some(operation) => operation.storage_lost(cluster, nid),
+                None => cluster.nodes.disconnect(nid),
+            },
+            (Some(NodeType::Client), phase) => match phase.operation() {
+                Some(operation) => operation.client_lost(cluster, nid, link),
+                None => cluster.remove_node(nid),
+            },
+            _ => cluster.remove_node(nid),
+        }
+    }
+
+    /// Does what is to follow, until nothing is.
+    fn settle(&mut self) {
+        loop {
+            if let Phase::Recovering(recovery) = &mut self.phase {
+                recovery.try_start(&mut self.cluster);
+            }
+            if let Phase::Stopping(stopping) = &mut self.phase {
+                stopping.try_end(&mut self.cluster);
+            }
+            let Some(next) = self.cluster.next.take() else { break };
+            self.follow(next);
+            if self.exit.is_some() {
+                break;
+            }
+        }
+        if self.terminating.is_some() && self.exit.is_none() {
+            self.try_terminate();
+        }
+    }
+
+    fn follow(&mut self, next: Next) {
+        let cluster = &mut self.cluster;
+        match next {
+            Next::Verify => self.phase = Phase::Verifying(Verification::begin(cluster)),
+            Next::Operate => self.phase = Phase::Running(Operation::begin(cluster)),
+            Next::FallBack { .. } if matches!(self.phase, Phase::Stopping(_)) => {
+                // Nothing can be committed any more.
+                crate::stopping::end(cluster);
+                return;
+            }
+            Next::FallBack { truncate } => {
+                leave_operation(cluster, truncate);
+                self.phase = Phase::Recovering(Recovery::begin(cluster));
+            }
+            Next::Stop => {
+                let before =
+                    std::mem::replace(&mut self.phase, Phase::Recovering(Recovery::default()));
+                let operation = match before {
+                    Phase::Running(operation) => Some(operation),
+                    _ => None,
+                };
+                self.phase = Phase::Stopping(Stopping::begin(cluster, operation));
+            }
+            Next::End(exit) => {
+                self.exit = Some(exit);
+                return;
+            }
+        }
+        // Those who came early may join now.
+        for applicant in self.waiting.take() {
+            self.apply(applicant);
+        }
+    }
+
+    /// Ends as soon as no commit is on its way.
+    fn try_terminate(&mut self) {
+        let Some(since) = self.terminating else { return };
+        let is_finishing = self.phase.operation().is_some_and(|operation| operation.is_finishing());
+        let waits = is_finishing || !self.cluster.ledger.is_settled();
+        if !waits || self.cluster.now.monotonic >= since + TERMINATION_MAX {
+            self.exit = Some(MasterExit::Terminated);
+        }
+    }
+}
+
+impl Machine for Master {
+    type Context = Asked;
+    type Exit = MasterExit;
+
+    fn handle(&mut self, now: Now, event: Event) {
+        self.cluster.now = now;
+        if let Event::Signal(Signal::Terminate) = event {
+            tracing::info!("told to end");
+            self.terminating.get_or_insert(now.monotonic);
+        }
+        self.cluster.wire.links.tell_time(now.monotonic);
+        self.cluster.wire.links.feed(event);
+        if !self.cluster.ledger.is_settled() {
+            self.log_written();
+        }
+        if now.monotonic >= self.reserved_at + RESERVATION_INTERVAL
+            && self.cluster.nodes.identified(NodeType::Client).next().is_some()
+        {
+            self.reserved_at = now.monotonic;
+            self.cluster.reserve_ids();
+        }
+        if !self.cluster.wire.is_held() {
+            self.settle();
+        }
+        self.work();
+        if cfg!(debug_assertions) && self.exit.is_none() {
+            self.invariants();
+        }
+    }
+
+    fn links(&mut self) -> &mut Links<Asked> {
+        &mut self.cluster.wire.links
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let now = self.cluster.now.monotonic;
+        let has_clients = self.cluster.nodes.identified(NodeType::Client).next().is_some();
+        let reservation = has_clients.then(|| self.reserved_at + RESERVATION_INTERVAL);
+        let termination = self.terminating.map(|since| since + TERMINATION_MAX);
+        let stop = match &self.phase {
+            Phase::Stopping(stopping) => Some(stopping.deadline()),
+            _ => None,
+        };
+        // Without a descriptor, whether the log was written has to be looked for.
+        let unsettled = !self.cluster.ledger.is_settled();
+        let poll = (unsettled && self.descriptor().is_none()).then_some(now);
+        [reservation, termination, stop, poll].into_iter().flatten().min()
+    }
+
+    fn exit(&mut self) -> Option<MasterExit> {
+        // What is held has still to go out, unless nothing can be made durable any more.
+        let waits =
+            self.cluster.wire.is_held() && !matches!(self.exit, Some(MasterExit::Failed(_)));
+        if waits { None } else { self.exit.take() }
+    }
+}
+
+/// The name of the cluster: as told, as remembered, or a new one.
+fn cluster_name(
+    options: &MasterOptions,
+    ledger: &mut Ledger,
+    random: &mut Random,
+) -> Result<String, Error> {
+    let name = match (&ledger.remembered().cluster, &options.cluster) {
+        (Some((found, _)), Some(expected)) if found != expected => {
+            let (found, expected) = (found.clone(), expected.clone());
+            return Err(Error::OtherCluster { file: ledger.path().to_owned(), found, expected });
+        }
+        (Some((found, _)), _) => return Ok(found.clone()),
+        (None, Some(name)) => name.clone(),
+        (None, None) => format!("neolith-{:08x}", random.next_u64() >> 32),
+    };
+    let id = std::array::from_fn(|_| random.next_u64().to_le_bytes()[0]);
+    ledger.propose(Command::Cluster { name: name.clone(), id });
+    Ok(name)
+}
+
+/// What storages may send when the cluster does not operate: they report, or have not heard yet
+/// that operation is over.
+fn early_storage_request(cluster: &mut Cluster, nid: Nid, link: LinkId, id: u32, message: Message) {
+    match message {
+        Message::NotifyPackCompleted { pack_id } => {
+            cluster.nodes.set_completed_pack(nid, pack_id);
+        }
+        Message::NotifyReady {}
+        | Message::NotifyReplicationDone { .. }
+        | Message::NotifyPartitionCorrupted { .. } => {
+            tracing::debug!(%nid, "ignored {}: the cluster does not operate", message.name());
+        }
+        Message::AskUnfinishedTransactions { .. } => {
+            let last_tid = cluster.ids.last_tid();
+            let answer = Message::AnswerUnfinishedTransactions { last_tid, ttids: Vec::new() };
+            cluster.wire.answer(link, id, &answer);
+        }
+        Message::AskPackOrders { .. } => {
+            cluster.wire.answer(link, id, &Message::AnswerPackOrders { orders: Vec::new() });
+        }
+        other => {
+            let text = format!("unexpected {} of a storage", other.name());
+            cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
+        }
+    }
+}
+
+/// The cluster does not operate any more: clients go, storages wait.
+fn leave_operation(cluster: &mut Cluster, truncate: Option<model::Tid>) {
+    // It restarts by itself, unless something has to be truncated first.
+    cluster.startup_allowed = truncate.is_none() && cluster.truncate.is_none();
+    let clients: Vec<(Nid, LinkId)> = cluster.nodes.identified(NodeType::Client).collect();
+    for (nid, link) in clients {
+        cluster.wire.send(link, &Message::StopOperation {});
+        cluster.wire.close(link);
+        cluster.remove_node(nid);
+    }
+    let mut pending = Vec::new();
+    let storages: Vec<(Nid, LinkId)> = cluster.nodes.identified(NodeType::Storage).collect();
+    for (nid, link) in storages {
+        cluster.wire.send(link, &Message::StopOperation {});
+        if let Some(tid) = truncate {
+            cluster.wire.send(link, &Message::Truncate { tid });
+        }
+        if cluster.nodes.get(nid).is_some_and(|node| node.state == NodeState::Running) {
+            cluster.set_node_state(nid, NodeState::Pending);
+            pending.push(nid);
+        }
+    }
+    cluster.broadcast_nodes(&pending);
+}

@@ -1,0 +1,14 @@
+//! RUNNING: clients commit, storages replicate.
+
+mod checks;
+mod clients;
+mod commit;
+mod old_packs;
+mod packs;
+mod serving;
+mod storages;
+mod transactions;
+
+pub(crate) use checks::check_replicas;
+pub(crate) use packs::Packs;
+pub(crate) use serving::Operation;

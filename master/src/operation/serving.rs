@@ -1,0 +1,181 @@
+//! The machine of operation: which storages are ready, and what waits.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use model::{ClusterState, Nid, NodeState, NodeType, Tid};
+use net::{LinkId, Message};
+
+use super::old_packs::OldPacks;
+use super::transactions::Transactions;
+use crate::cluster::Cluster;
+use crate::log::Command;
+
+/// A request that cannot be answered yet.
+#[derive(Debug)]
+pub(super) struct Delayed {
+    pub(super) link: LinkId,
+    pub(super) id: u32,
+    pub(super) message: Message,
+}
+
+/// The machine of this state.
+#[derive(Debug, Default)]
+pub(crate) struct Operation {
+    /// Storages that serve, with the order in which they became ready.
+    pub(super) ready: BTreeMap<Nid, u64>,
+    pub(super) readiness: u64,
+    /// Storages that were told to start and have not said that they are ready.
+    pub(super) starting: BTreeSet<Nid>,
+    pub(super) transactions: Transactions,
+    pub(super) delayed: VecDeque<Delayed>,
+    pub(super) old_packs: OldPacks,
+    /// Nothing begins any more.
+    pub(super) is_stopping: bool,
+}
+
+impl Operation {
+    /// Announces the state and has the storages start.
+    pub(crate) fn begin(cluster: &mut Cluster) -> Self {
+        cluster.reserve_ids();
+        cluster.announce_state(ClusterState::Running);
+        let mut operation = Self::default();
+        let storages = cluster.nodes.identified(NodeType::Storage);
+        let storages: Vec<Nid> = storages.map(|(nid, _)| nid).collect();
+        for nid in storages {
+            operation.storage_joined(cluster, nid);
+        }
+        operation
+    }
+
+    /// Has a storage start, if it is one of the cluster's.
+    pub(crate) fn storage_joined(&mut self, cluster: &mut Cluster, nid: Nid) {
+        let running = |node: &crate::nodes::Node| node.state == NodeState::Running;
+        if let Some(link) = cluster.nodes.link(nid)
+            && cluster.nodes.get(nid).is_some_and(running)
+            && !self.is_stopping
+        {
+            cluster.wire.send(link, &Message::StartOperation { backup: false });
+            self.starting.insert(nid);
+        }
+    }
+
+    /// A storage serves.
+    pub(super) fn storage_ready(&mut self, cluster: &mut Cluster, nid: Nid) {
+        if !self.starting.remove(&nid) {
+            return;
+        }
+        self.readiness += 1;
+        self.ready.insert(nid, self.readiness);
+        let (approved, rejected) = cluster.packs.signed(Tid::ZERO);
+        if !(approved.is_empty() && rejected.is_empty())
+            && let Some(link) = cluster.nodes.link(nid)
+        {
+            cluster.wire.send(link, &Message::NotifyPackSigned { approved, rejected });
+        }
+        self.retry(cluster);
+    }
+
+    /// A storage is gone, or was told to go.
+    pub(crate) fn storage_lost(&mut self, cluster: &mut Cluster, nid: Nid) {
+        cluster.storage_gone(nid);
+        self.storage_left(cluster, nid);
+    }
+
+    /// Nothing more is expected of a storage that is already marked as gone.
+    pub(crate) fn storage_left(&mut self, cluster: &mut Cluster, nid: Nid) {
+        self.starting.remove(&nid);
+        self.ready.remove(&nid);
+        self.old_packs.storage_lost(nid);
+        for (_, transaction) in self.transactions.iter_mut() {
+            transaction.replicating.remove(&nid);
+            if let Some(finish) = &mut transaction.finish {
+                finish.involved.remove(&nid);
+                finish.locking.remove(&nid);
+            }
+        }
+        if cluster.next.is_none() {
+            self.unlock(cluster);
+            self.update_completed_pack(cluster);
+            self.ask_old_packs(cluster);
+            self.retry(cluster);
+        }
+    }
+
+    /// A client's connection ended. What it has not asked to be finished is dropped.
+    pub(crate) fn client_lost(&mut self, cluster: &mut Cluster, nid: Nid, link: LinkId) {
+        cluster.packs.link_lost(link);
+        self.old_packs.link_lost(link);
+        self.delayed.retain(|delayed| delayed.link != link);
+        for (_, transaction) in self.transactions.iter_mut() {
+            transaction.outcome.retain(|(other, _)| *other != link);
+        }
+        for ttid in self.transactions.client_lost(link) {
+            self.drop_transaction(cluster, ttid, &[]);
+        }
+        cluster.remove_node(nid);
+        self.retry(cluster);
+    }
+
+    /// Has a request wait.
+    pub(super) fn delay(&mut self, link: LinkId, id: u32, message: Message) {
+        self.delayed.push_back(Delayed { link, id, message });
+    }
+
+    /// Looks at requests that wait again, in their order.
+    pub(crate) fn retry(&mut self, cluster: &mut Cluster) {
+        if cluster.wire.is_held() || cluster.next.is_some() {
+            return;
+        }
+        for Delayed { link, id, message } in std::mem::take(&mut self.delayed) {
+            let nid = cluster.nodes.nid_of_link(link);
+            if let Some(nid) = nid {
+                self.client_request(cluster, nid, link, id, message);
+            }
+        }
+    }
+
+    /// Storages that were ready by some moment.
+    pub(super) fn ready_by(&self, readiness: u64) -> impl Iterator<Item = Nid> {
+        let ready = self.ready.iter().filter(move |(_, since)| **since <= readiness);
+        ready.map(|(nid, _)| *nid)
+    }
+
+    /// All storages have carried out the pack orders up to the least that one of them reports.
+    pub(super) fn update_completed_pack(&mut self, cluster: &mut Cluster) {
+        let nodes = cluster.table().readable_nodes();
+        let reported = nodes.iter().filter_map(|nid| cluster.nodes.get(*nid)?.completed_pack);
+        let Some(id) = reported.min() else { return };
+        let Some(waiting) = cluster.packs.complete(id) else { return };
+        cluster.ledger.propose(Command::PackCompleted { id });
+        for (link, request) in waiting {
+            cluster.wire.answer(link, request, &Message::WaitedForPack {});
+        }
+    }
+
+    /// Lets nothing begin any more.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    /// Whether no transaction is pending.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.transactions.is_empty()
+    }
+
+    /// Whether some transactions are being finished.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.transactions.is_finishing()
+    }
+
+    pub(crate) fn invariants(&self, cluster: &Cluster) {
+        self.transactions.invariants();
+        for nid in self.ready.keys().chain(&self.starting) {
+            assert!(cluster.nodes.link(*nid).is_some(), "{nid} is connected");
+        }
+        for (ttid, transaction) in self.transactions.iter() {
+            let link = transaction.client;
+            let known = link.is_none_or(|link| cluster.nodes.nid_of_link(link).is_some());
+            assert!(known, "{ttid} belongs to a client that is there");
+        }
+    }
+}

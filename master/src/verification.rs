@@ -1,0 +1,188 @@
+//! VERIFYING: what becomes of transactions that were being committed when the cluster stopped.
+//!
+//! Nodes with readable cells tell what they voted, and what they locked. A tid that is found
+//! anywhere completes the commit everywhere (R1); what nobody locked is dropped when operation
+//! starts. Then the storages truncate, if they are to, and tell their last ids and pack orders.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{ClusterState, Nid, NodeType, Tid, Ttid};
+use net::Message;
+
+use crate::cluster::Cluster;
+use crate::log::Command;
+use crate::phase::Next;
+use crate::wire::Asked;
+
+/// What is being asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Locked,
+    FinalTids,
+    LastIds,
+    PackOrders,
+}
+
+/// The machine of this state.
+#[derive(Debug)]
+pub(crate) struct Verification {
+    stage: Stage,
+    /// Who has still to answer, and how often.
+    waiting: BTreeMap<Nid, usize>,
+    /// Who voted a transaction.
+    voted: BTreeMap<Ttid, BTreeSet<Nid>>,
+    /// What is known of tids.
+    locked: BTreeMap<Ttid, Tid>,
+}
+
+impl Verification {
+    /// Announces the state, gives the storages the table, and asks for transactions in doubt.
+    pub(crate) fn begin(cluster: &mut Cluster) -> Self {
+        cluster.announce_state(ClusterState::Verifying);
+        let message = cluster.table_message();
+        cluster.send_to_all(NodeType::Storage, &message);
+        cluster.ids.forget();
+        cluster.packs.forget();
+        let mut verification = Self {
+            stage: Stage::Locked,
+            waiting: BTreeMap::new(),
+            voted: BTreeMap::new(),
+            locked: BTreeMap::new(),
+        };
+        for nid in cluster.table().readable_nodes() {
+            let message = Message::AskLockedTransactions {};
+            verification.ask(cluster, nid, &message, Asked::LockedTransactions);
+        }
+        verification.go_on(cluster);
+        verification
+    }
+
+    /// A storage is gone.
+    pub(crate) fn storage_lost(&mut self, cluster: &mut Cluster, nid: Nid) {
+        cluster.storage_gone(nid);
+        self.storage_left(cluster, nid);
+    }
+
+    /// Nothing more is expected of a storage that is already marked as gone.
+    pub(crate) fn storage_left(&mut self, cluster: &mut Cluster, nid: Nid) {
+        self.waiting.remove(&nid);
+        self.go_on(cluster);
+    }
+
+    /// A storage answers.
+    pub(crate) fn answer(
+        &mut self,
+        cluster: &mut Cluster,
+        nid: Nid,
+        asked: Asked,
+        message: Message,
+    ) {
+        match (asked, message) {
+            (_, Message::AnswerLockedTransactions { transactions }) => {
+                for (ttid, tid) in transactions.0 {
+                    self.voted.entry(ttid).or_default().insert(nid);
+                    self.learn_tid(nid, ttid, tid);
+                }
+            }
+            (Asked::FinalTid(ttid), Message::AnswerFinalTID { tid }) => {
+                self.learn_tid(nid, ttid, tid);
+            }
+            (_, Message::AnswerLastIDs { last_tid, last_oid, first_tid }) => {
+                cluster.ids.learn(last_tid, last_oid, first_tid);
+            }
+            (Asked::PackOrders, Message::AnswerPackOrders { orders }) => {
+                cluster.packs.learn(orders, &cluster.ledger.remembered().packs);
+            }
+            // Of what was asked in an earlier state.
+            _ => return,
+        }
+        if let Some(count) = self.waiting.get_mut(&nid) {
+            *count -= 1;
+            if *count == 0 {
+                self.waiting.remove(&nid);
+            }
+        }
+        self.go_on(cluster);
+    }
+
+    fn learn_tid(&mut self, nid: Nid, ttid: Ttid, tid: Option<Tid>) {
+        let Some(tid) = tid else { return };
+        let known = *self.locked.entry(ttid).or_insert(tid);
+        if known != tid {
+            tracing::error!(%nid, %ttid, %tid, %known, "storages disagree about a commit");
+        }
+    }
+
+    fn ask(&mut self, cluster: &mut Cluster, nid: Nid, message: &Message, asked: Asked) {
+        if let Some(link) = cluster.nodes.link(nid) {
+            cluster.wire.ask(link, message, asked);
+            *self.waiting.entry(nid).or_default() += 1;
+        }
+    }
+
+    fn go_on(&mut self, cluster: &mut Cluster) {
+        while self.waiting.is_empty() && cluster.next.is_none() {
+            match self.stage {
+                Stage::Locked => self.ask_final_tids(cluster),
+                Stage::FinalTids => self.ask_last_ids(cluster),
+                Stage::LastIds => self.ask_pack_orders(cluster),
+                Stage::PackOrders => cluster.follow_with(Next::Operate),
+            }
+        }
+    }
+
+    /// Some nodes may have unlocked already what others only voted: they know the tid.
+    fn ask_final_tids(&mut self, cluster: &mut Cluster) {
+        self.stage = Stage::FinalTids;
+        let mut asked = Vec::new();
+        for (ttid, voted) in &self.voted {
+            if self.locked.contains_key(ttid) {
+                continue;
+            }
+            let table = cluster.table();
+            let partition = table.partitions().of_ttid(*ttid);
+            let others = table.table().readable(partition).filter(|nid| !voted.contains(nid));
+            asked.extend(others.map(|nid| (nid, *ttid)));
+        }
+        for (nid, ttid) in asked {
+            self.ask(cluster, nid, &Message::AskFinalTID { ttid }, Asked::FinalTid(ttid));
+        }
+    }
+
+    /// Completes what was locked, and goes on to the ids.
+    fn ask_last_ids(&mut self, cluster: &mut Cluster) {
+        self.stage = Stage::LastIds;
+        for (ttid, voted) in &self.voted {
+            let Some(tid) = self.locked.get(ttid).copied() else {
+                tracing::info!(%ttid, "dropping a transaction that was not committed");
+                continue;
+            };
+            tracing::info!(%ttid, %tid, "completing a commit");
+            for nid in voted {
+                if let Some(link) = cluster.nodes.link(*nid) {
+                    cluster.wire.send(link, &Message::ValidateTransaction { ttid: *ttid, tid });
+                }
+            }
+        }
+        let storages: Vec<Nid> =
+            cluster.nodes.identified(NodeType::Storage).map(|(nid, _)| nid).collect();
+        for nid in storages {
+            self.ask(cluster, nid, &Message::AskLastIDs {}, Asked::LastIds);
+        }
+    }
+
+    /// All storages have truncated now, if they were to.
+    fn ask_pack_orders(&mut self, cluster: &mut Cluster) {
+        self.stage = Stage::PackOrders;
+        if cluster.truncate.take().is_some() {
+            cluster.commit(Command::Truncate(None));
+        }
+        let nodes = cluster.table().readable_nodes();
+        let completed = nodes.iter().filter_map(|nid| cluster.nodes.get(*nid)?.completed_pack);
+        let first_id = completed.min().map_or(Tid::ZERO, |id| Tid::new(id.get() + 1));
+        for nid in nodes {
+            let message = Message::AskPackOrders { first_id };
+            self.ask(cluster, nid, &message, Asked::PackOrders);
+        }
+    }
+}

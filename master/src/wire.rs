@@ -1,0 +1,142 @@
+//! The connections of a master, and what waits for the log before it goes out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use model::Ttid;
+use net::{ErrorCode, LinkId, Links, Message};
+
+/// What is noted of requests to storages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// `AskRecovery`.
+    Recovery,
+    /// `AskPartitionTable`.
+    PartitionTable,
+    /// `AskLockedTransactions`.
+    LockedTransactions,
+    /// `AskFinalTID` of a transaction.
+    FinalTid(Ttid),
+    /// `AskLastIDs`.
+    LastIds,
+    /// `AskPackOrders`, of a cluster that begins to operate.
+    PackOrders,
+    /// `AskPackOrders`, of orders that are completed: the number of the search.
+    OldPackOrders(u64),
+    /// `AskLockInformation` of a transaction.
+    Lock(Ttid),
+}
+
+/// Something that waits for the log.
+enum Output {
+    Send(LinkId, Message),
+    Ask(LinkId, Message, Asked),
+    Answer(LinkId, u32, Message),
+    Close(LinkId),
+}
+
+/// The connections, and what waits to go out on them.
+///
+/// What a change that must not be lost makes visible waits until the change is durable. So while
+/// one is on its way to the log, everything is *held*, in order; and nothing more is handled, so
+/// that what is held is only what one event led to.
+pub(crate) struct Wire {
+    pub(crate) links: Links<Asked>,
+    held: Option<Vec<Output>>,
+    /// How many requests each peer has not answered.
+    unanswered: BTreeMap<LinkId, u32>,
+}
+
+impl Wire {
+    pub(crate) fn new(reconnect_delay: Duration) -> Self {
+        Self { links: Links::new(reconnect_delay), held: None, unanswered: BTreeMap::new() }
+    }
+
+    /// Lets nothing out from now on.
+    pub(crate) fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Lets out what was held.
+    pub(crate) fn release(&mut self) {
+        for output in self.held.take().unwrap_or_default() {
+            match output {
+                Output::Send(link, message) => self.links.send(link, &message),
+                Output::Ask(link, message, asked) => self.links.ask(link, &message, asked),
+                Output::Answer(link, id, message) => self.links.answer(link, id, &message),
+                Output::Close(link) => self.links.close(link),
+            }
+        }
+    }
+
+    pub(crate) fn send(&mut self, link: LinkId, message: &Message) {
+        match &mut self.held {
+            Some(held) => held.push(Output::Send(link, message.clone())),
+            None => self.links.send(link, message),
+        }
+    }
+
+    pub(crate) fn ask(&mut self, link: LinkId, message: &Message, asked: Asked) {
+        if self.links.is_open(link) {
+            *self.unanswered.entry(link).or_default() += 1;
+        }
+        match &mut self.held {
+            Some(held) => held.push(Output::Ask(link, message.clone(), asked)),
+            None => self.links.ask(link, message, asked),
+        }
+    }
+
+    pub(crate) fn answer(&mut self, link: LinkId, id: u32, message: &Message) {
+        match &mut self.held {
+            Some(held) => held.push(Output::Answer(link, id, message.clone())),
+            None => self.links.answer(link, id, message),
+        }
+    }
+
+    /// Refuses a request, and closes the connection where the code demands it.
+    pub(crate) fn refuse(
+        &mut self,
+        link: LinkId,
+        id: u32,
+        code: ErrorCode,
+        text: impl Into<String>,
+    ) {
+        self.answer(link, id, &Message::error(code, text));
+        if code.closes() {
+            self.close(link);
+        }
+    }
+
+    /// Closes a connection when everything is sent.
+    pub(crate) fn close(&mut self, link: LinkId) {
+        self.unanswered.remove(&link);
+        match &mut self.held {
+            Some(held) => held.push(Output::Close(link)),
+            None => self.links.close(link),
+        }
+    }
+
+    /// Takes note that a request was answered.
+    pub(crate) fn answered(&mut self, link: LinkId) {
+        if let Some(count) = self.unanswered.get_mut(&link) {
+            *count -= 1;
+            if *count == 0 {
+                self.unanswered.remove(&link);
+            }
+        }
+    }
+
+    /// Takes note that a connection ended.
+    pub(crate) fn closed(&mut self, link: LinkId) {
+        self.unanswered.remove(&link);
+    }
+
+    /// Whether a peer has still to answer something.
+    pub(crate) fn is_asked(&self, link: LinkId) -> bool {
+        self.unanswered.contains_key(&link)
+    }
+}
