@@ -23,11 +23,11 @@ pub(crate) enum Asked {
     /// A read.
     Read(ReadId),
     /// A store or check of a transaction: the `attempt`-th for the object.
-    Write { ttid: Ttid, nid: Nid, oid: Oid, attempt: u32 },
+    Write { ttid: Ttid, oid: Oid, attempt: u32 },
     /// A lock that is to be taken again.
-    Relock { ttid: Ttid, nid: Nid, oid: Oid },
+    Relock { ttid: Ttid, oid: Oid },
     /// A vote.
-    Vote { ttid: Ttid, nid: Nid },
+    Vote { ttid: Ttid },
     /// The newest transactions that a storage has.
     NewestTids { token: Token, nid: Nid },
 }

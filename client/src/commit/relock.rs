@@ -20,7 +20,7 @@ impl Client {
         }
         tracing::debug!(%ttid, %nid, %oid, "an older transaction waits: locking again");
         let message = Message::AskRelockObject { ttid, oid };
-        self.ask_storage(link, message, Asked::Relock { ttid, nid, oid });
+        self.ask_storage(link, message, Asked::Relock { ttid, oid });
     }
 
     pub(crate) fn relocked(

@@ -114,8 +114,8 @@ impl Client {
         write.lockless = Vec::new();
         let attempt = write.attempt;
         let message = write.message(ttid, oid);
-        for (nid, link) in links {
-            self.ask_storage(link, message.clone(), Asked::Write { ttid, nid, oid, attempt });
+        for (_, link) in links {
+            self.ask_storage(link, message.clone(), Asked::Write { ttid, oid, attempt });
         }
     }
 

@@ -57,7 +57,7 @@ impl Client {
                 true => with_metadata.clone(),
                 false => Message::AskVoteTransaction { ttid },
             };
-            self.ask_storage(link, message, Asked::Vote { ttid, nid });
+            self.ask_storage(link, message, Asked::Vote { ttid });
         }
     }
 

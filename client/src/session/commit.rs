@@ -1,6 +1,6 @@
 //! Transactions.
 
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc;
 
 use model::{Oid, Tid, Ttid};
 use net::PackRequest;
@@ -51,8 +51,6 @@ impl Session {
 pub struct Transaction {
     session: Session,
     ttid: Ttid,
-    reply: Sender<Reply>,
-    replies: Receiver<Reply>,
     resolver: Option<Box<dyn Resolver + Send>>,
     pack: Option<PackRequest>,
     is_ended: bool,
@@ -60,17 +58,13 @@ pub struct Transaction {
 
 impl Transaction {
     fn begin(session: &Session, tid: Option<Tid>) -> Result<Self, Error> {
-        let (reply, replies) = mpsc::channel();
-        session.submit(Request::Begin { tid }, reply.clone());
-        let ttid = match replies.recv() {
-            Ok(Reply::Done(Ok(Answer::Begun(ttid)))) => ttid,
-            Ok(Reply::Done(Ok(answer))) => wrong(&answer),
-            Ok(Reply::Done(Err(error))) => return Err(error),
-            Ok(Reply::Conflict(conflict)) => unreachable!("{conflict:?} of nothing stored"),
-            Err(mpsc::RecvError) => return Err(Error::Closed),
-        };
-        let (session, resolver) = (session.clone(), None);
-        Ok(Self { session, ttid, reply, replies, resolver, pack: None, is_ended: false })
+        match session.request(Request::Begin { tid })? {
+            Answer::Begun(ttid) => {
+                let session = session.clone();
+                Ok(Self { session, ttid, resolver: None, pack: None, is_ended: false })
+            }
+            answer => wrong(&answer),
+        }
     }
 
     /// Its id, until it gets its tid.
@@ -162,9 +156,10 @@ impl Transaction {
         if self.is_ended {
             return Err(Error::NotBegun { ttid: self.ttid });
         }
-        self.session.submit(request, self.reply.clone());
+        let (reply, replies) = mpsc::channel();
+        self.session.submit(request, reply);
         loop {
-            match self.replies.recv() {
+            match replies.recv() {
                 Ok(Reply::Done(result)) => return result,
                 Ok(Reply::Conflict(conflict)) => {
                     if let Err(error) = self.resolve(&conflict) {

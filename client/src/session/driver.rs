@@ -48,6 +48,22 @@ pub enum Notice {
     Disconnected,
 }
 
+/// Who waits for a request to be carried out.
+struct Waiting {
+    reply: Sender<Reply>,
+    /// Whose conflicts are to be told meanwhile.
+    ttid: Option<Ttid>,
+}
+
+/// Where conflicts of a transaction are told.
+#[derive(Default)]
+struct TransactionReplies {
+    /// While a request of it is carried out.
+    reply: Option<Sender<Reply>>,
+    /// Conflicts that are told with the next request.
+    conflicts: Vec<Conflict>,
+}
+
 /// The machine and who waits for it.
 pub(super) struct Driver {
     pub(super) event_loop: EventLoop,
@@ -56,8 +72,8 @@ pub(super) struct Driver {
     /// Told once whether the cluster was found.
     pub(super) opening: Option<Sender<Result<(), Error>>>,
     pub(super) last_tid: Arc<AtomicU64>,
-    waiting: BTreeMap<Token, Sender<Reply>>,
-    transactions: BTreeMap<Ttid, Sender<Reply>>,
+    waiting: BTreeMap<Token, Waiting>,
+    transactions: BTreeMap<Ttid, TransactionReplies>,
     subscribers: Vec<Sender<Notice>>,
 }
 
@@ -98,11 +114,9 @@ impl Driver {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Submit { request, reply }) => {
-                    if let Request::Abort { ttid } = request {
-                        self.transactions.remove(&ttid);
-                    }
+                    let ttid = self.route_conflicts(&request, &reply);
                     let token = self.client.submit(net::now(), request);
-                    self.waiting.insert(token, reply);
+                    self.waiting.insert(token, Waiting { reply, ttid });
                 }
                 Ok(Command::Subscribe(subscriber)) => self.subscribers.push(subscriber),
                 Ok(Command::Close) | Err(mpsc::TryRecvError::Disconnected) => {
@@ -113,14 +127,37 @@ impl Driver {
         }
     }
 
+    /// Has the conflicts of a transaction told to whoever waits for a request of it.
+    fn route_conflicts(&mut self, request: &Request, reply: &Sender<Reply>) -> Option<Ttid> {
+        let ttid = match *request {
+            Request::Store { ttid, .. }
+            | Request::Check { ttid, .. }
+            | Request::Undo { ttid, .. }
+            | Request::Vote { ttid, .. } => ttid,
+            Request::Abort { ttid } | Request::Finish { ttid } => {
+                self.transactions.remove(&ttid);
+                return None;
+            }
+            _ => return None,
+        };
+        let transaction = self.transactions.entry(ttid).or_default();
+        for conflict in transaction.conflicts.drain(..) {
+            let _ = reply.send(Reply::Conflict(conflict));
+        }
+        transaction.reply = Some(reply.clone());
+        Some(ttid)
+    }
+
     /// Hands over what came of requests. Who does not wait any more is left alone.
     fn deliver(&mut self) {
         while let Some(completion) = self.client.poll_completion() {
             match completion {
                 Completion::Done { token, result } => self.done(token, result),
                 Completion::Conflict(conflict) => {
-                    if let Some(reply) = self.transactions.get(&conflict.ttid) {
-                        let _ = reply.send(Reply::Conflict(conflict));
+                    let Some(found) = self.transactions.get_mut(&conflict.ttid) else { continue };
+                    match &found.reply {
+                        Some(reply) => drop(reply.send(Reply::Conflict(conflict))),
+                        None => found.conflicts.push(conflict),
                     }
                 }
                 Completion::Invalidated { tid, oids, ttid } => {
@@ -145,9 +182,9 @@ impl Driver {
     }
 
     fn done(&mut self, token: Token, result: Result<Answer, Error>) {
-        let Some(reply) = self.waiting.remove(&token) else { return };
-        if let Ok(Answer::Begun(ttid)) = &result {
-            self.transactions.insert(*ttid, reply.clone());
+        let Some(Waiting { reply, ttid }) = self.waiting.remove(&token) else { return };
+        if let Some(transaction) = ttid.and_then(|ttid| self.transactions.get_mut(&ttid)) {
+            transaction.reply = None;
         }
         let _ = reply.send(Reply::Done(result));
     }
