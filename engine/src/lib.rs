@@ -31,9 +31,9 @@ pub use format::{
 };
 pub use fsck::{Finding, Fsck, Hit, Hits, Progress, Report, Severity, Stage, Totals};
 pub use lookup::{
-    BoundsLookup, HistoryEntry, HistoryLookup, LiveOids, LiveOidsLookup, LoadLookup, LoadResult,
-    Lookup, ObjectPage, ObjectsLookup, PartitionBounds, Revision, Step, TidOfLookup, TidsLookup,
-    TransactionLookup, UndoLookup, UndoResult, When,
+    Blocks, BoundsLookup, HistoryEntry, HistoryLookup, LiveOids, LiveOidsLookup, LoadLookup,
+    LoadResult, Lookup, NewestTidLookup, ObjectPage, ObjectsLookup, PartitionBounds, Revision,
+    Step, StoredLookup, TidOfLookup, TidsLookup, TransactionLookup, UndoLookup, UndoResult, When,
 };
 pub use read::{LoopReader, ReadMode, Reader};
 pub use version::Snapshot;

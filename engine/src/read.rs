@@ -161,6 +161,10 @@ fn slice(bytes: &Bytes, offset: u64, length: u32, path: &str) -> Result<Bytes> {
 /// Blocks and records that were read for one lookup and that it has not got past yet.
 const HELD_MAX: usize = 4;
 
+/// Records longer than this are always read asynchronously: even from memory the system takes its
+/// time to copy them.
+const RESIDENT_LENGTH_MAX: u32 = 256 << 10;
+
 /// Carries out many lookups at once on a thread that must not wait: from memory, from pages that
 /// the system has at hand, else by asynchronous reads.
 #[derive(Debug)]
@@ -334,7 +338,11 @@ impl Source for Resident<'_> {
         {
             return Ok(Step::Done(bytes.clone()));
         }
-        match resident(&*segment.file, &segment.path, offset, length)? {
+        let at_hand = match length <= RESIDENT_LENGTH_MAX {
+            true => resident(&*segment.file, &segment.path, offset, length)?,
+            false => None,
+        };
+        match at_hand {
             Some(bytes) => Ok(Step::Done(bytes)),
             None => {
                 let what = Needed::Record { segment: segment.number };

@@ -36,6 +36,16 @@ impl Engine {
         Ok(self.completions.drain(..).collect())
     }
 
+    /// Completions that are there already: those that did not have to wait for the disk.
+    pub fn take_completions(&mut self) -> Vec<Completion> {
+        self.completions.drain(..).collect()
+    }
+
+    /// Whether [`Engine::poll`] has something to do that no disk is waited for.
+    pub fn is_applying(&self) -> bool {
+        !self.applying.is_empty()
+    }
+
     fn log_events(&mut self, events: Result<Vec<LogEvent<Op>>>) -> Result<()> {
         match events {
             Ok(events) => {

@@ -9,6 +9,7 @@ use crate::disk::Sync;
 use crate::error::{Error, Result};
 use crate::format::{BODY_LENGTH_MAX, Item, Key, Location, ObjectId, Record, Transaction, Vote};
 use crate::log::Class;
+use crate::lookup::StoredLookup;
 
 /// Greatest length of an object's data, in bytes.
 pub(super) const OBJECT_LENGTH_MAX: usize = 1 << 30;
@@ -118,6 +119,15 @@ impl Engine {
     /// Commits a locked transaction: it becomes visible as soon as everything submitted before
     /// it is. Not synced: after a crash it is locked again.
     pub fn unlock(&mut self, ttid: Ttid) -> Result<()> {
+        self.unlock_told(ttid, None)
+    }
+
+    /// Like [`Engine::unlock`]; completes with the token when it is visible.
+    pub fn unlock_with(&mut self, token: u64, ttid: Ttid) -> Result<()> {
+        self.unlock_told(ttid, Some(token))
+    }
+
+    fn unlock_told(&mut self, ttid: Ttid, token: Option<u64>) -> Result<()> {
         let Some(Pending { state: State::Locked { vote, tid }, .. }) = self.transactions.get(&ttid)
         else {
             return Err(Error::WrongState { ttid, expected: "locked" });
@@ -128,7 +138,7 @@ impl Engine {
         let record = Record::Unlock { ttid, tid, seq };
         let op = Op::Unlock { ttid, tid, seq };
         self.log()?.append(&record, Class::Phase2, Sync::None, Some(op))?;
-        self.take_seq(true, None);
+        self.take_seq(true, token);
         if let Some(pending) = self.transactions.get_mut(&ttid) {
             pending.state = State::Unlocked { tid, seq };
             pending.left_out = pending.take_dropped(&self.version.intents);
@@ -148,22 +158,42 @@ impl Engine {
         let Some(pending) = self.transactions.get(&ttid) else { return Ok(()) };
         match pending.state {
             State::Open => self.forget(ttid, true),
-            State::Voting { .. } | State::Voted { .. } => {
-                self.ready_for_phase2()?;
-                let op = Op::Abort { ttid };
-                let record = Record::Abort { ttid };
-                self.log()?.append(&record, Class::Phase2, Sync::None, Some(op))?;
-                if let Some(pending) = self.transactions.get_mut(&ttid) {
-                    self.garbage_bytes += std::mem::take(&mut pending.bytes);
-                    pending.state = State::Ending;
-                }
-                self.pump()?;
-            }
+            State::Voting { .. } | State::Voted { .. } => self.drop_voted(ttid)?,
             State::Locked { .. } | State::Unlocked { .. } | State::Ending => {
                 return Err(Error::WrongState { ttid, expected: "unlocked" });
             }
         }
         Ok(())
+    }
+
+    /// Forgets a transaction even if it is locked: for one that the cluster decided on without this
+    /// node, which gets what was decided by replication.
+    pub fn disown(&mut self, ttid: Ttid) -> Result<()> {
+        match self.transactions.get(&ttid).map(|pending| &pending.state) {
+            Some(State::Locked { .. }) => self.drop_voted(ttid),
+            _ => self.abort(ttid),
+        }
+    }
+
+    fn drop_voted(&mut self, ttid: Ttid) -> Result<()> {
+        self.ready_for_phase2()?;
+        let op = Op::Abort { ttid };
+        let record = Record::Abort { ttid };
+        self.log()?.append(&record, Class::Phase2, Sync::None, Some(op))?;
+        if let Some(pending) = self.transactions.get_mut(&ttid) {
+            self.garbage_bytes += std::mem::take(&mut pending.bytes);
+            pending.state = State::Ending;
+        }
+        self.pump()
+    }
+
+    /// Finds an object that an open transaction has stored. What was stored can be read once a
+    /// [`Engine::sync`] behind it completed.
+    pub fn stored(&self, ttid: Ttid, partition: PartitionId, oid: Oid) -> Option<StoredLookup> {
+        let pending = self.transactions.get(&ttid)?;
+        let mut objects = pending.objects.iter().rev();
+        let entry = objects.find(|object| (object.partition, object.oid) == (partition, oid))?;
+        Some(StoredLookup::new(self.snapshot(), partition, oid, entry.location))
     }
 
     /// Commits an open transaction in one step: vote, lock and unlock as one record, one sync.

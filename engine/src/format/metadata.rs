@@ -29,6 +29,8 @@ pub enum MetadataKey {
     TruncateTid,
     /// An import that is not finished: what it was importing.
     Import,
+    /// Pack orders that are known, and how they were signed; coded by its user.
+    PackOrders,
 }
 
 impl MetadataKey {
@@ -44,6 +46,7 @@ impl MetadataKey {
             MetadataKey::BackupTid => (8, 0),
             MetadataKey::TruncateTid => (9, 0),
             MetadataKey::Import => (10, 0),
+            MetadataKey::PackOrders => (11, 0),
         }
     }
 
@@ -60,6 +63,7 @@ impl MetadataKey {
             8 => MetadataKey::BackupTid,
             9 => MetadataKey::TruncateTid,
             10 => MetadataKey::Import,
+            11 => MetadataKey::PackOrders,
             _ => return malformed("a known key of node metadata"),
         })
     }

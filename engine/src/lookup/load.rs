@@ -6,8 +6,10 @@ use sha1::Digest;
 
 use super::{Blocks, Find, Lookup, Scope, Source, Step, ready};
 use crate::error::Result;
-use crate::format::{Compression, Item, Key, Malformed, Order, Record};
-use crate::version::Snapshot;
+use crate::format::{
+    Compression, Item, Key, Location, Malformed, ObjectHead, Order, RawRecord, Record,
+};
+use crate::version::{Segment, Snapshot};
 
 /// Which revision to load.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,16 +131,7 @@ impl LoadLookup {
         let segment = self.snapshot.segment(location.file)?;
         let bytes = ready!(source.record(segment, location.offset, location.length)?);
         let raw = segment.record(&bytes, location.offset)?;
-        let record = segment.sound(raw.decode(), location.offset)?;
-        let head = match record {
-            Record::Object(head) if head.oid == self.oid && head.partition == self.partition => {
-                head
-            }
-            _ => {
-                let expected = "the object that the index names";
-                return Err(segment.damaged(location.offset, Malformed { expected }));
-            }
-        };
+        let head = object_head(segment, &raw, location.offset, (self.partition, self.oid))?;
         let start = raw.length() - raw.body_length();
         let end = raw.length();
         Ok(Step::Done(LoadResult::Revision(Revision {
@@ -158,5 +151,83 @@ impl Lookup for LoadLookup {
     fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<LoadResult>> {
         let source = &mut *blocks.0;
         self.go_on(source)
+    }
+}
+
+/// The tid of the newest revision of an object, `None` if there is none. Its record is not read.
+#[derive(Debug)]
+pub struct NewestTidLookup {
+    snapshot: Snapshot,
+    find: Find,
+}
+
+impl NewestTidLookup {
+    /// Looks in a snapshot.
+    pub fn new(snapshot: Snapshot, partition: PartitionId, oid: Oid) -> Self {
+        let key = Key::first(partition.get(), oid.get(), 0);
+        Self { snapshot, find: Find::at(Order::Objects, Scope::Column, key) }
+    }
+}
+
+impl Lookup for NewestTidLookup {
+    type Output = Option<Tid>;
+
+    fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<Option<Tid>>> {
+        let found = ready!(self.find.step(&self.snapshot, &mut *blocks.0)?);
+        Ok(Step::Done(found.at.map(|item| Tid::new(!item.key.c))))
+    }
+}
+
+/// Reads back what an open transaction has stored: how it is coded and the data, `None` without
+/// data. Made by [`crate::Engine::stored`].
+#[derive(Debug)]
+pub struct StoredLookup {
+    snapshot: Snapshot,
+    partition: PartitionId,
+    oid: Oid,
+    location: Option<Location>,
+}
+
+impl StoredLookup {
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        partition: PartitionId,
+        oid: Oid,
+        location: Option<Location>,
+    ) -> Self {
+        Self { snapshot, partition, oid, location }
+    }
+}
+
+impl Lookup for StoredLookup {
+    type Output = Option<(Compression, Bytes)>;
+
+    fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<Self::Output>> {
+        let Some(location) = self.location else { return Ok(Step::Done(None)) };
+        let segment = self.snapshot.segment(location.file)?;
+        let bytes = ready!(blocks.0.record(segment, location.offset, location.length)?);
+        let raw = segment.record(&bytes, location.offset)?;
+        let head = object_head(segment, &raw, location.offset, (self.partition, self.oid))?;
+        if head.no_data {
+            return Ok(Step::Done(None));
+        }
+        let data = bytes.slice(raw.length() - raw.body_length()..raw.length());
+        Ok(Step::Done(Some((head.compression, data))))
+    }
+}
+
+/// The head of an object's record, which has to be of that object.
+fn object_head(
+    segment: &Segment,
+    raw: &RawRecord<'_>,
+    offset: u64,
+    (partition, oid): (PartitionId, Oid),
+) -> Result<ObjectHead> {
+    match segment.sound(raw.decode(), offset)? {
+        Record::Object(head) if head.oid == oid && head.partition == partition => Ok(head),
+        _ => {
+            let expected = "the object that the index names";
+            Err(segment.damaged(offset, Malformed { expected }))
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::version::Segment;
 
 pub(crate) use find::{Find, Scope};
 pub use history::{HistoryEntry, HistoryLookup, UndoLookup, UndoResult};
-pub use load::{LoadLookup, LoadResult, Revision, When};
+pub use load::{LoadLookup, LoadResult, NewestTidLookup, Revision, StoredLookup, When};
 pub(crate) use merge::MergeCursor;
 pub use objects::{LiveOids, LiveOidsLookup, ObjectPage, ObjectsLookup};
 pub use transactions::{BoundsLookup, PartitionBounds, TidOfLookup, TidsLookup, TransactionLookup};

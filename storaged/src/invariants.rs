@@ -1,0 +1,44 @@
+//! What always holds.
+
+use crate::machine::Storage;
+use crate::transactions::Phase;
+
+impl Storage {
+    /// Panics if an invariant does not hold.
+    pub fn invariants(&self) {
+        if self.exit.is_some() {
+            return;
+        }
+        // R10: no lock outlives its transaction, and nothing waits for one that is over.
+        for (oid, holder) in self.write_locks.holders() {
+            let transaction = self.transactions.get(holder);
+            assert!(transaction.is_some(), "{oid} is locked by {holder}, which is over");
+        }
+        for request in self.write_locks.waiting() {
+            let transaction = self.transactions.get(request.ttid);
+            assert!(transaction.is_some(), "{request:?} waits, but its transaction is over");
+        }
+        for (tid, ttid) in self.read_locks.iter() {
+            let locked = self.transactions.get(ttid).and_then(|found| found.tid());
+            assert_eq!(locked, Some(tid), "{ttid} is locked");
+        }
+        for ttid in self.reads.waited_for() {
+            let locked = self.transactions.get(ttid).and_then(|found| found.tid());
+            assert!(locked.is_some(), "reads wait for {ttid}, which is not locked");
+        }
+        for (ttid, transaction) in self.transactions.iter() {
+            if let Some(link) = transaction.link {
+                assert!(self.peers.contains_key(&link), "{ttid} is of a connection that is gone");
+            }
+            let is_over = matches!(transaction.phase, Phase::Open | Phase::Voting);
+            assert!(transaction.link.is_some() || !is_over, "{ttid} is of nobody, and not voted");
+            for (oid, write) in &transaction.writes {
+                let relocks = transaction.unanswered.contains_key(oid);
+                let is_held = self.write_locks.is_held(*oid, ttid);
+                assert!(write.lockless || relocks || is_held, "{ttid} wrote {oid} without lock");
+            }
+        }
+        let serves = self.is_operating();
+        assert!(serves || self.transactions.iter().next().is_none(), "serves without a cluster");
+    }
+}

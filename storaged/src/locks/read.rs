@@ -1,0 +1,63 @@
+//! Read locks: what is locked and not unlocked yet, so that reads have to wait for it.
+
+use std::collections::BTreeMap;
+
+use model::{Oid, Tid, Ttid};
+
+/// Transactions that have a tid and are not shown yet, with what they wrote.
+#[derive(Debug, Default)]
+pub(crate) struct ReadLocks {
+    tids: BTreeMap<Tid, Ttid>,
+    oids: BTreeMap<Oid, Ttid>,
+}
+
+impl ReadLocks {
+    /// A transaction got its tid.
+    pub(crate) fn lock(&mut self, ttid: Ttid, tid: Tid, oids: impl Iterator<Item = Oid>) {
+        self.tids.insert(tid, ttid);
+        self.oids.extend(oids.map(|oid| (oid, ttid)));
+    }
+
+    /// What a transaction wrote is shown, or never will be.
+    pub(crate) fn unlock(&mut self, ttid: Ttid, tid: Tid, oids: impl Iterator<Item = Oid>) {
+        self.tids.remove(&tid);
+        for oid in oids {
+            if self.oids.get(&oid) == Some(&ttid) {
+                self.oids.remove(&oid);
+            }
+        }
+    }
+
+    /// Nobody will read these objects here any more.
+    pub(crate) fn forget(&mut self, ttid: Ttid, oids: &[Oid]) {
+        for oid in oids {
+            if self.oids.get(oid) == Some(&ttid) {
+                self.oids.remove(oid);
+            }
+        }
+    }
+
+    /// What a read of an object has to wait for.
+    pub(crate) fn of_oid(&self, oid: Oid) -> Option<Ttid> {
+        self.oids.get(&oid).copied()
+    }
+
+    /// What a read of a range of tids (both included) has to wait for. They are unlocked in the
+    /// order of tids, so the last one is waited for.
+    pub(crate) fn within(&self, tid_min: Tid, tid_max: Tid) -> Option<Ttid> {
+        if tid_min > tid_max {
+            return None;
+        }
+        self.tids.range(tid_min..=tid_max).next_back().map(|(_, ttid)| *ttid)
+    }
+
+    /// Transactions that are locked, with their tids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Tid, Ttid)> {
+        self.tids.iter().map(|(tid, ttid)| (*tid, *ttid))
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

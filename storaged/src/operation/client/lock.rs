@@ -1,0 +1,276 @@
+//! Write locks: who gets one, who waits, who has to give one back (R9).
+
+use bytes::Bytes;
+use engine::{Compression, NewestTidLookup, StoredLookup};
+use model::{CellState, Oid, Tid, Ttid};
+use net::{Checksum, Data, ErrorCode, LinkId, Message, RelockConflict, RelockData};
+
+use crate::completions::After;
+use crate::locks::{Claim, Request, RequestKind};
+use crate::machine::Storage;
+use crate::reads::{AnyLookup, Found, Task, Turn};
+use crate::transactions::{Phase, Write};
+
+/// Requests that get their lock with one event before others get their turn.
+const REQUESTS_MAX: usize = 256;
+
+impl Storage {
+    /// Tries to get the lock that a request needs.
+    pub(crate) fn attempt(&mut self, request: Request) {
+        let Request { ttid, oid, .. } = request;
+        if self.transactions.get(ttid).is_none() {
+            return self.forget_request(&request);
+        }
+        match self.cell_of(oid) {
+            None => {
+                self.take_back(&request);
+                self.settle(&request, Some(Tid::ZERO));
+            }
+            Some(state) if !CellState::is_readable(state) => {
+                // Others decide: this cell may lack what would be in the way.
+                self.note_write(&request, true);
+                self.settle(&request, Some(Tid::ZERO));
+            }
+            Some(_) => match self.write_locks.claim(request) {
+                Claim::Taken => self.start_task(None, NewestTask { request }),
+                Claim::Held => self.decide_held(&request),
+                Claim::Waits { holder, undecided } => {
+                    tracing::debug!(%oid, %ttid, %holder, "waits for a write lock");
+                    if !undecided && ttid < holder {
+                        self.ask_to_relock(holder, oid);
+                    }
+                }
+            },
+        }
+    }
+
+    /// The newest revision of the object is known.
+    fn decide(&mut self, request: &Request, newest: Option<Tid>) {
+        let &Request { ttid, oid, kind, .. } = request;
+        if !self.write_locks.is_deciding(request) {
+            return self.forget_request(request);
+        }
+        match newest.filter(|newest| *newest != kind.serial()) {
+            Some(newest) => {
+                self.write_locks.release(oid, ttid);
+                self.conflict(request, newest);
+            }
+            None => {
+                let older = self.write_locks.decide(oid, ttid);
+                self.note_write(request, false);
+                self.settle(request, None);
+                if older.is_some() {
+                    self.ask_to_relock(ttid, oid);
+                }
+            }
+        }
+        self.released.push(oid);
+    }
+
+    /// A request of the transaction that has the lock.
+    fn decide_held(&mut self, request: &Request) {
+        let write = self.transactions.get(request.ttid).and_then(|t| t.writes.get(&request.oid));
+        let expected = match (write, request.kind) {
+            (Some(write), RequestKind::Store { .. }) if write.is_store => write.data_serial,
+            (Some(write), RequestKind::Store { .. } | RequestKind::Check { .. }) => {
+                Some(write.serial)
+            }
+            _ => None,
+        };
+        match expected.filter(|expected| *expected != request.kind.serial()) {
+            Some(expected) => self.settle(request, Some(expected)),
+            None => {
+                self.note_write(request, false);
+                self.settle(request, None);
+            }
+        }
+    }
+
+    /// A younger transaction is asked to give its lock to an older one that waits. It keeps it
+    /// until it asks to relock, in case that it votes before.
+    fn ask_to_relock(&mut self, ttid: Ttid, oid: Oid) {
+        let Some(transaction) = self.transactions.get_mut(ttid) else { return };
+        let is_open = transaction.phase == Phase::Open;
+        if let Some(link) = transaction.link
+            && is_open
+            && transaction.notified.insert(oid)
+        {
+            tracing::debug!(%oid, %ttid, "a deadlock is possible: asked to relock");
+            self.links.send(link, &Message::NotifyDeadlock { ttid, oid });
+        }
+    }
+
+    pub(crate) fn ask_relock(&mut self, link: LinkId, id: u32, ttid: Ttid, oid: Oid) {
+        let relocked = Message::AnswerRelockObject { conflict: None };
+        let Some(transaction) = self.transactions.get_mut(ttid) else {
+            return self.links.answer(link, id, &relocked);
+        };
+        if transaction.link != Some(link) {
+            let text = format!("{ttid}: the transaction belongs to another connection");
+            return self.refuse_peer(link, id, ErrorCode::ProtocolError, text);
+        }
+        transaction.notified.remove(&oid);
+        let write = transaction.writes.get(&oid).copied();
+        let is_open = transaction.phase == Phase::Open;
+        let Some(write) = write.filter(|write| is_open && !write.lockless) else {
+            return self.links.answer(link, id, &relocked);
+        };
+        if !self.write_locks.release(oid, ttid) {
+            return self.links.answer(link, id, &relocked);
+        }
+        transaction.asked(oid);
+        let kind = RequestKind::Relock { serial: write.serial };
+        self.write_locks.enqueue(Request { link, id, ttid, oid, kind });
+        self.released.push(oid);
+    }
+
+    /// Gives locks that were given back to those whose turn it is.
+    pub(crate) fn advance_locks(&mut self) {
+        for _ in 0..REQUESTS_MAX {
+            let Some(oid) = self.released.pop() else { return };
+            if let Some(request) = self.write_locks.next(oid) {
+                self.attempt(request);
+                self.released.push(oid);
+            }
+        }
+    }
+
+    /// Takes note of what is locked, or stored without a lock.
+    fn note_write(&mut self, request: &Request, lockless: bool) {
+        let Some(transaction) = self.transactions.get_mut(request.ttid) else { return };
+        let (serial, oid) = (request.kind.serial(), request.oid);
+        match request.kind {
+            RequestKind::Store { data_serial, .. } => {
+                let write = Write { serial, is_store: true, data_serial, lockless };
+                transaction.writes.insert(oid, write);
+            }
+            RequestKind::Check { .. } => {
+                let write = Write { serial, is_store: false, data_serial: None, lockless };
+                transaction.writes.entry(oid).or_insert(write);
+            }
+            RequestKind::Relock { .. } => {}
+        }
+    }
+
+    fn conflict(&mut self, request: &Request, newest: Tid) {
+        let &Request { link, id, ttid, oid, kind } = request;
+        tracing::debug!(%oid, %ttid, %newest, "conflict");
+        let RequestKind::Relock { serial } = kind else {
+            self.take_back(request);
+            return self.settle(request, Some(newest));
+        };
+        let Some(transaction) = self.transactions.get_mut(ttid) else { return };
+        transaction.answered(oid);
+        let write = transaction.writes.remove(&oid);
+        let stored = transaction.stored.remove(&oid);
+        let is_given_back = stored.is_some()
+            && write.is_some_and(|write| write.is_store && write.data_serial.is_none());
+        let partition = self.table.as_ref().map(|table| table.partition_of_oid(oid));
+        let lookup = partition.filter(|_| is_given_back);
+        let lookup = lookup.and_then(|partition| self.engine.stored(ttid, partition, oid));
+        if stored.is_some() {
+            self.unstore(ttid, oid);
+        }
+        let conflict = RelockConflict { serial, conflict_serial: newest, data: None };
+        let task = StoredTask { link, id, conflict, lookup };
+        if task.lookup.is_none() {
+            return task.answer(self);
+        }
+        // What was stored may not be written yet.
+        let token = self.token(After::Stored { link, task });
+        if let Err(error) = self.engine.sync(token) {
+            self.completions.remove(&token);
+            self.write_failed(link, id, error);
+        }
+    }
+
+    /// Withdraws what a request has stored, if no later one has stored the object again.
+    fn take_back(&mut self, request: &Request) {
+        let RequestKind::Store { order, .. } = request.kind else { return };
+        let Some(transaction) = self.transactions.get_mut(request.ttid) else { return };
+        if transaction.stored.get(&request.oid) == Some(&order) {
+            transaction.stored.remove(&request.oid);
+            self.unstore(request.ttid, request.oid);
+        }
+    }
+
+    /// Answers a request: with nothing if it has what it wanted.
+    pub(crate) fn settle(&mut self, request: &Request, conflict: Option<Tid>) {
+        if let Some(transaction) = self.transactions.get_mut(request.ttid) {
+            transaction.answered(request.oid);
+        }
+        let answer = match request.kind {
+            RequestKind::Store { .. } => Message::AnswerStoreObject { conflict },
+            RequestKind::Check { .. } => Message::AnswerCheckCurrentSerial { conflict },
+            RequestKind::Relock { .. } => Message::AnswerRelockObject { conflict: None },
+        };
+        self.links.answer(request.link, request.id, &answer);
+    }
+
+    /// The transaction of a request is over.
+    pub(crate) fn forget_request(&mut self, request: &Request) {
+        self.settle(request, Some(Tid::ZERO));
+    }
+}
+
+/// Looks up the newest revision of an object that was locked.
+struct NewestTask {
+    request: Request,
+}
+
+impl Task for NewestTask {
+    fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn {
+        let oid = self.request.oid;
+        match (found, &node.table) {
+            (Some(Found::Newest(newest)), _) => node.decide(&self.request, newest),
+            (_, Some(table)) => {
+                let partition = table.partition_of_oid(oid);
+                let lookup = NewestTidLookup::new(node.engine.snapshot(), partition, oid);
+                return Turn::LookUp(AnyLookup::Newest(lookup));
+            }
+            (_, None) => {}
+        }
+        Turn::Done
+    }
+}
+
+/// Gives a client back what it had stored, since its lock is lost.
+#[derive(Debug)]
+pub(crate) struct StoredTask {
+    link: LinkId,
+    id: u32,
+    conflict: RelockConflict,
+    lookup: Option<StoredLookup>,
+}
+
+impl StoredTask {
+    fn answer(self, node: &mut Storage) {
+        let conflict = Some(self.conflict);
+        node.links.answer(self.link, self.id, &Message::AnswerRelockObject { conflict });
+    }
+
+    fn take_data(&mut self, data: Option<(Compression, Bytes)>) {
+        self.conflict.data = data.map(|(compression, bytes)| {
+            let checksum = Checksum::of(&bytes);
+            let compression = match compression {
+                Compression::None => 0,
+                Compression::Zlib => 1,
+            };
+            RelockData { compression, checksum, data: Data::new(bytes) }
+        });
+    }
+}
+
+impl Task for StoredTask {
+    fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn {
+        if let Some(lookup) = self.lookup.take() {
+            return Turn::LookUp(AnyLookup::Stored(lookup));
+        }
+        if let Some(Found::Stored(data)) = found {
+            self.take_data(data);
+        }
+        let conflict = Some(self.conflict.clone());
+        node.links.answer(self.link, self.id, &Message::AnswerRelockObject { conflict });
+        Turn::Done
+    }
+}

@@ -1,0 +1,13 @@
+//! What clients ask: reads, writes, votes.
+
+mod end;
+mod iterate;
+mod lock;
+mod read;
+mod request;
+mod store;
+mod undo;
+mod vote;
+
+pub(crate) use lock::StoredTask;
+pub(crate) use read::compression_number;

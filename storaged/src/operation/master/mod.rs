@@ -1,0 +1,5 @@
+//! What the primary master asks while the cluster operates.
+
+mod commit;
+mod pack;
+mod request;

@@ -1,0 +1,9 @@
+//! While the cluster operates: clients, other storages, and the master's side of commits.
+
+mod client;
+mod life;
+mod master;
+mod storage;
+
+pub(crate) use client::StoredTask;
+pub(crate) use life::Released;

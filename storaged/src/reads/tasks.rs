@@ -1,0 +1,209 @@
+//! Tasks, and what they wait for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::RawFd;
+
+use engine::disk::{Disk, Wait};
+use engine::{LoopReader, Reader};
+use model::Ttid;
+use net::LinkId;
+
+use super::lookup::{AnyLookup, Found};
+use crate::machine::Storage;
+
+/// Tasks of one connection from which on nothing more is read from it.
+const TASKS_PER_LINK_MAX: usize = 128;
+/// Tasks from which on it is read again.
+const TASKS_PER_LINK_LOW: usize = 64;
+/// Lookups of one task that are carried out before others get their turn.
+const ROUNDS_MAX: usize = 8;
+/// Tasks that get a turn with one event.
+const TURNS_MAX: usize = 64;
+/// Bytes that may wait to be sent to a peer before long answers to it pause.
+pub(crate) const QUEUED_MAX: usize = 4 << 20;
+
+/// What a task wants next.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "on its way to the reader, and no allocation a load")]
+pub(crate) enum Turn {
+    /// Something to be looked up.
+    LookUp(AnyLookup),
+    /// To begin again when a transaction is over.
+    WaitFor(Ttid),
+    /// To be resumed when its peer has taken what was sent.
+    Drain,
+    /// Nothing more: it has answered.
+    Done,
+}
+
+/// A request that needs lookups.
+pub(crate) trait Task: Send {
+    /// Goes on, with what was looked up; with nothing at first, and after it has waited.
+    fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn;
+}
+
+struct Entry {
+    /// The connection that it serves; with it, it ends.
+    link: Option<LinkId>,
+    task: Box<dyn Task>,
+}
+
+/// All tasks.
+pub(crate) struct Reads {
+    reader: LoopReader<AnyLookup>,
+    next_token: u64,
+    /// Those that wait for the disk.
+    reading: BTreeMap<u64, Entry>,
+    ready: VecDeque<(Entry, Option<Found>)>,
+    /// Those that wait for transactions.
+    waiting: BTreeMap<Ttid, Vec<Entry>>,
+    draining: Vec<Entry>,
+    counts: BTreeMap<LinkId, usize>,
+}
+
+impl Reads {
+    pub(crate) fn new(reader: Reader, disk: &dyn Disk) -> engine::Result<Self> {
+        Ok(Self {
+            reader: LoopReader::new(reader, disk)?,
+            next_token: 0,
+            reading: BTreeMap::new(),
+            ready: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            draining: Vec::new(),
+            counts: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn event_descriptor(&self) -> Option<RawFd> {
+        self.reader.event_descriptor()
+    }
+
+    pub(crate) fn is_waiting_for_disk(&self) -> bool {
+        self.reader.waiting() > 0
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        !self.draining.is_empty()
+    }
+
+    /// Whether a connection has so many tasks that nothing more is to be read from it.
+    pub(crate) fn is_busy(&self, link: LinkId, was_busy: bool) -> bool {
+        let limit = if was_busy { TASKS_PER_LINK_LOW } else { TASKS_PER_LINK_MAX };
+        self.counts.get(&link).is_some_and(|count| *count >= limit)
+    }
+
+    /// Transactions that tasks wait for.
+    pub(crate) fn waited_for(&self) -> impl Iterator<Item = Ttid> {
+        self.waiting.keys().copied()
+    }
+
+    /// Tasks that waited for a transaction go on.
+    pub(crate) fn resume(&mut self, ttid: Ttid) {
+        let entries = self.waiting.remove(&ttid).unwrap_or_default();
+        self.ready.extend(entries.into_iter().map(|entry| (entry, None)));
+    }
+
+    fn count(&mut self, link: Option<LinkId>) {
+        if let Some(link) = link {
+            *self.counts.entry(link).or_default() += 1;
+        }
+    }
+
+    fn done(&mut self, link: LinkId) {
+        if let Some(count) = self.counts.get_mut(&link) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&link);
+            }
+        }
+    }
+}
+
+impl Storage {
+    /// Begins a task; it may answer at once.
+    pub(crate) fn start_task(&mut self, link: Option<LinkId>, task: impl Task + 'static) {
+        self.reads.count(link);
+        self.run(Entry { link, task: Box::new(task) }, None);
+        self.hold_if_busy(link);
+    }
+
+    fn run(&mut self, mut entry: Entry, mut found: Option<Found>) {
+        for _ in 0..ROUNDS_MAX {
+            match entry.task.go_on(self, found.take()) {
+                Turn::LookUp(lookup) => {
+                    let token = self.reads.next_token;
+                    self.reads.next_token += 1;
+                    match self.reads.reader.start(token, lookup) {
+                        Some(Ok(output)) => found = Some(output),
+                        Some(Err(error)) => return self.fail(error),
+                        None => {
+                            self.reads.reading.insert(token, entry);
+                            return;
+                        }
+                    }
+                }
+                Turn::WaitFor(ttid) => {
+                    self.reads.waiting.entry(ttid).or_default().push(entry);
+                    return;
+                }
+                Turn::Drain => {
+                    self.reads.draining.push(entry);
+                    return;
+                }
+                Turn::Done => {
+                    if let Some(link) = entry.link {
+                        self.reads.done(link);
+                        self.hold_if_busy(Some(link));
+                    }
+                    return;
+                }
+            }
+        }
+        self.reads.ready.push_back((entry, found));
+    }
+
+    /// Gives tasks that can go on their turn.
+    pub(crate) fn run_tasks(&mut self) {
+        let queued = |link: Option<LinkId>| link.map_or(0, |link| self.links.queued(link));
+        let drained = self.reads.draining.extract_if(.., |e| queued(e.link) <= QUEUED_MAX);
+        self.reads.ready.extend(drained.map(|entry| (entry, None)));
+        for _ in 0..TURNS_MAX.min(self.reads.ready.len()) {
+            let Some((entry, found)) = self.reads.ready.pop_front() else { return };
+            self.run(entry, found);
+        }
+    }
+
+    /// Takes what was read.
+    pub(crate) fn poll_reads(&mut self) {
+        let answers = match self.reads.reader.poll(Wait::No) {
+            Ok(answers) => answers,
+            Err(error) => return self.fail(error),
+        };
+        for (token, answer) in answers {
+            // Of a connection that was lost there is no task any more.
+            let Some(entry) = self.reads.reading.remove(&token) else { continue };
+            match answer {
+                Ok(found) => self.run(entry, Some(found)),
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+
+    /// Ends the tasks of a connection.
+    pub(crate) fn drop_tasks(&mut self, link: LinkId) {
+        let is_of = |entry: &Entry| entry.link == Some(link);
+        let reads = &mut self.reads;
+        reads.reading.retain(|_, entry| !is_of(entry));
+        reads.ready.retain(|(entry, _)| !is_of(entry));
+        reads.draining.retain(|entry| !is_of(entry));
+        for entries in reads.waiting.values_mut() {
+            entries.retain(|entry| !is_of(entry));
+        }
+        reads.waiting.retain(|_, entries| !entries.is_empty());
+        reads.counts.remove(&link);
+    }
+}

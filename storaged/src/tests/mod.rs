@@ -1,0 +1,1 @@
+//! The storage on a disk in memory, driven through real bytes.
