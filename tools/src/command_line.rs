@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::commands;
 use crate::failure::Failure;
+use crate::node::{AdminArgs, MasterArgs, StorageArgs};
 
 /// A storage for ZODB databases: every revision of every object, checked and compact.
 #[derive(Debug, Parser)]
@@ -31,11 +32,20 @@ enum Command {
     Dump(commands::dump::DumpArgs),
     Fsck(commands::fsck::FsckArgs),
     Bench(commands::bench::BenchArgs),
+    Simple(commands::simple::SimpleArgs),
+    Master(MasterArgs),
+    Storaged(StorageArgs),
+    Admin(AdminArgs),
     Ctl(commands::ctl::CtlArgs),
     Demo(commands::demo::DemoArgs),
 }
 
 impl Command {
+    /// Whether it has a log of its own.
+    fn is_node(&self) -> bool {
+        matches!(self, Command::Master(_) | Command::Storaged(_) | Command::Admin(_))
+    }
+
     fn run(&self) -> Result<ExitCode, Failure> {
         match self {
             Command::Import(args) => commands::import::run(args),
@@ -47,6 +57,10 @@ impl Command {
             Command::Dump(args) => commands::dump::run(args),
             Command::Fsck(args) => commands::fsck::run(args),
             Command::Bench(args) => commands::bench::run(args),
+            Command::Simple(args) => commands::simple::run(args),
+            Command::Master(_) => commands::master::run(),
+            Command::Storaged(_) => commands::storaged::run(),
+            Command::Admin(_) => commands::admin::run(),
             Command::Ctl(args) => commands::ctl::run(args),
             Command::Demo(args) => commands::demo::run(args),
         }
@@ -56,7 +70,9 @@ impl Command {
 /// Runs the program. Errors are one line on standard error.
 pub fn run() -> ExitCode {
     let command_line = CommandLine::parse();
-    log_to_standard_error();
+    if !command_line.command.is_node() {
+        log_to_standard_error();
+    }
     match command_line.command.run() {
         Ok(code) => code,
         Err(failure) => failure.report(),

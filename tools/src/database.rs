@@ -95,6 +95,10 @@ pub(crate) fn bounds(
 /// How many partitions the database in a directory has.
 pub(crate) fn partitions(metadata: &Metadata, path: &Path) -> Result<PartitionCount, Failure> {
     let count = metadata.get_u32(MetadataKey::Partitions);
+    if count.is_none() && metadata.get(MetadataKey::PartitionTable).is_none() {
+        let path = path.display();
+        return Err(Failure::Refused(format!("{path}: it is empty: no cluster uses it yet")));
+    }
     count.and_then(PartitionCount::new).ok_or_else(|| {
         let path = path.display();
         Failure::Damaged(format!("{path}: the metadata has no number of partitions"))

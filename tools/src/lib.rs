@@ -11,9 +11,11 @@ pub mod dump;
 mod failure;
 pub mod filestorage;
 mod interrupt;
+mod node;
 mod output;
 mod progress;
 mod records;
+mod simple;
 mod stopwatch;
 mod time_text;
 

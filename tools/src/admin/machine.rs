@@ -115,6 +115,11 @@ impl Admin {
         self.master.and(self.bootstrap.identity().nid)
     }
 
+    /// Name of its cluster.
+    pub fn cluster_name(&self) -> &str {
+        &self.options.cluster
+    }
+
     /// Panics if an invariant does not hold.
     pub fn invariants(&self) {
         assert_eq!(self.master.is_some(), self.cluster.is_some());

@@ -78,8 +78,9 @@ impl Control<'_> {
             return Err(unexpected(&answer));
         };
         let at = |tid: Tid| format!("{:#x} ({})", tid.get(), time_of_tid(tid));
-        if tid < first_tid {
-            return Err(Failure::Refused(format!(
+        // Without any transaction, the first is none.
+        if tid < first_tid && first_tid != Tid::MAX {
+            return Err(Failure::Node(format!(
                 "refused: {} is before the first transaction, {}; nothing would be left",
                 at(tid),
                 at(first_tid)

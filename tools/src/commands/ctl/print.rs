@@ -58,7 +58,11 @@ impl Control<'_> {
     /// Prints a table with the storages that there are.
     pub(super) fn print_matrix(&mut self, rows: &[Vec<Cell>]) -> Result<(), Failure> {
         let nodes = self.nodes(Some(NodeType::Storage))?;
-        self.print_lines(&matrix_lines(rows, &nodes))
+        let lines = matrix_lines(rows, &nodes);
+        match lines.is_empty() {
+            true => self.output.line(""),
+            false => self.print_lines(&lines),
+        }
     }
 
     pub(super) fn print_nodes(&mut self, node_type: Option<NodeType>) -> Result<(), Failure> {

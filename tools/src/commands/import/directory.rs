@@ -4,16 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use engine::disk::Disk;
-use engine::{Engine, MetadataEdit, MetadataKey, OpenMode, Options, ReadMode};
-use model::{Nid, NodeType, PartitionCount, PartitionTable, Tid};
+use engine::{
+    Engine, MetadataEdit, MetadataKey, ObjectsLookup, OpenMode, Options, ReadMode, Reader, Snapshot,
+};
+use model::{Oid, PartitionCount, Tid};
 
-use super::{ImportArgs, Origin};
+use super::{ImportArgs, Origin, Placement};
 use crate::database;
 use crate::failure::Failure;
 use crate::filestorage::Identity;
 
 /// Enough for a dozen storage nodes, and a few cursors to merge for everybody else.
-const PARTITIONS_DEFAULT: u32 = 12;
+pub(super) const PARTITIONS_DEFAULT: u32 = 12;
+/// Objects that are looked at at a time.
+const OBJECTS_MAX: usize = 10_000;
 const NAME_DEFAULT: &str = "neolith";
 
 /// A database that is being imported.
@@ -21,6 +25,8 @@ const NAME_DEFAULT: &str = "neolith";
 pub(super) struct Target {
     pub(super) engine: Engine,
     pub(super) partitions: PartitionCount,
+    /// The only cells that are imported into it; all if there is none.
+    pub(super) placement: Option<Placement>,
     /// The last transaction that is in it.
     pub(super) last_tid: Option<Tid>,
 }
@@ -31,6 +37,7 @@ impl Target {
     pub(super) fn open(
         disk: Arc<dyn Disk>,
         args: &ImportArgs,
+        placement: Option<&Placement>,
         identity: Identity,
     ) -> Result<Self, Failure> {
         let origin = Origin::new(&args.source, identity);
@@ -40,12 +47,17 @@ impl Target {
             source,
         })?;
         match names.iter().any(|name| name == "manifest") {
-            true => Self::resume(disk, args, &names, &origin),
-            false => Self::create(disk, args, &origin),
+            true => Self::resume(disk, args, placement, &names, &origin),
+            false => Self::create(disk, args, placement, &origin),
         }
     }
 
-    fn create(disk: Arc<dyn Disk>, args: &ImportArgs, origin: &Origin) -> Result<Self, Failure> {
+    fn create(
+        disk: Arc<dyn Disk>,
+        args: &ImportArgs,
+        placement: Option<&Placement>,
+        origin: &Origin,
+    ) -> Result<Self, Failure> {
         let default = PartitionCount::new(PARTITIONS_DEFAULT);
         let Some(partitions) = args.partitions.or(default) else {
             unreachable!("the default is legal")
@@ -57,14 +69,16 @@ impl Target {
             source: error.into(),
         })?;
         let name = args.name.as_deref().unwrap_or(NAME_DEFAULT);
-        let metadata = first_metadata(partitions, name, origin);
+        let alone = Placement::alone(partitions);
+        let metadata = first_metadata(placement.unwrap_or(&alone), name, origin);
         let engine = Engine::create(disk, Options::default(), database_id, metadata)?;
-        Ok(Self { engine, partitions, last_tid: None })
+        Ok(Self { engine, partitions, placement: placement.cloned(), last_tid: None })
     }
 
     fn resume(
         disk: Arc<dyn Disk>,
         args: &ImportArgs,
+        placement: Option<&Placement>,
         names: &[String],
         origin: &Origin,
     ) -> Result<Self, Failure> {
@@ -90,21 +104,47 @@ impl Target {
             None => return Err(Origin::of_unfinished(bytes, &args.directory)),
         }
         let partitions = database::partitions(engine.metadata(), &args.directory)?;
-        require_same(args, &engine, partitions)?;
+        require_same(args, placement, &engine, partitions)?;
         let reader = engine.reader(ReadMode::Calls);
-        let bounds = database::bounds(&reader, &engine.snapshot(), partitions)?;
-        Ok(Self { engine, partitions, last_tid: bounds.tid_last })
+        let snapshot = engine.snapshot();
+        let bounds = database::bounds(&reader, &snapshot, partitions)?;
+        let last_tid = match placement {
+            None => bounds.tid_last,
+            // Of transactions whose metadata is elsewhere there may be objects only.
+            Some(_) => last_with_objects(&reader, &snapshot, partitions, bounds.tid_last)?,
+        };
+        Ok(Self { engine, partitions, placement: placement.cloned(), last_tid })
     }
 }
 
-/// What a database is told of itself when it is made: it can be served by one storage node.
-fn first_metadata(partitions: PartitionCount, name: &str, origin: &Origin) -> Vec<MetadataEdit> {
-    let nid = Nid::of(NodeType::Storage, 1);
-    let table = PartitionTable::of_one_storage(partitions, nid);
+/// The last tid of objects, if that is later than another one.
+fn last_with_objects(
+    reader: &Reader,
+    snapshot: &Snapshot,
+    partitions: PartitionCount,
+    mut last: Option<Tid>,
+) -> Result<Option<Tid>, Failure> {
+    for partition in partitions.iter() {
+        let first = last.map_or(Tid::ZERO, |tid| Tid::new(tid.get().saturating_add(1)));
+        let mut next = Some((first, Oid::new(0)));
+        while let Some(from) = next {
+            let (snapshot, length) = (snapshot.clone(), OBJECTS_MAX);
+            let lookup = ObjectsLookup::new(snapshot, partition, from, Tid::MAX, length);
+            let page = reader.run(lookup)?;
+            last = last.max(page.objects.last().map(|(tid, _)| *tid));
+            next = page.next;
+        }
+    }
+    Ok(last)
+}
+
+/// What a database is told of itself when it is made: a cluster can begin with it.
+fn first_metadata(placement: &Placement, name: &str, origin: &Origin) -> Vec<MetadataEdit> {
+    let Placement { nid, table } = placement;
     vec![
         MetadataEdit::set(MetadataKey::Nid, nid.get().to_le_bytes()),
         MetadataEdit::set(MetadataKey::ClusterName, name.as_bytes()),
-        MetadataEdit::set(MetadataKey::Partitions, partitions.get().to_le_bytes()),
+        MetadataEdit::set(MetadataKey::Partitions, table.partitions().get().to_le_bytes()),
         MetadataEdit::set(MetadataKey::Replicas, table.replicas().to_le_bytes()),
         MetadataEdit::set(MetadataKey::PartitionTable, table.to_bytes()),
         MetadataEdit::set(MetadataKey::Import, origin.to_bytes()),
@@ -114,6 +154,7 @@ fn first_metadata(partitions: PartitionCount, name: &str, origin: &Origin) -> Ve
 /// Options that were given differently when the import began would have no effect any more.
 fn require_same(
     args: &ImportArgs,
+    placement: Option<&Placement>,
     engine: &Engine,
     partitions: PartitionCount,
 ) -> Result<(), Failure> {
@@ -125,11 +166,28 @@ fn require_same(
     if args.partitions.is_some_and(|wanted| wanted != partitions) {
         return refuse(format!("--partitions {partitions}"));
     }
+    let table = engine.metadata().get(MetadataKey::PartitionTable).unwrap_or_default();
+    let alone = Placement::alone(partitions);
+    if placement.unwrap_or(&alone).table.to_bytes() != table {
+        return refuse(String::from("another number of --storages, --replicas or --partitions"));
+    }
     let name = engine.metadata().get(MetadataKey::ClusterName).unwrap_or_default();
     if args.name.as_ref().is_some_and(|wanted| wanted.as_bytes() != name) {
         return refuse(format!("--name {:?}", String::from_utf8_lossy(name)));
     }
     Ok(())
+}
+
+/// Makes the directory that databases of several storages are in.
+#[expect(clippy::disallowed_methods, reason = "the directory around databases is none of them")]
+pub(super) fn make_directory(path: &Path) -> Result<(), Failure> {
+    match std::fs::create_dir(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+            let path = path.display().to_string();
+            Err(Failure::Io { action: "make the directory", path, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_of_the_engine(name: &str) -> bool {

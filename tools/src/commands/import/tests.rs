@@ -23,13 +23,15 @@ fn import(disk: &MemoryDisk, partitions: PartitionCount) -> Result<Imported, Fai
     let args = ImportArgs {
         source: sample(),
         directory: PathBuf::from("memory"),
+        storages: 1,
+        replicas: 0,
         partitions: Some(partitions),
         name: None,
         json: false,
         disk: DiskArgs { disk_backend: BackendArg::Auto, disk_delay_us: 0 },
     };
     let reader = Reader::open(&args.source)?;
-    import_to(Arc::new(disk.clone()), &args, reader, &Interrupt::default())
+    import_to(Arc::new(disk.clone()), &args, None, reader, &Interrupt::default())
 }
 
 fn hashes(disk: &MemoryDisk) -> Summary {

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use engine::disk::Wait;
 use engine::{Compression, Engine, MetadataEdit, MetadataKey, ObjectData, Worker};
-use model::{PartitionCount, Tid, Ttid};
+use model::{PartitionCount, PartitionId, Tid, Ttid};
 
+use super::Placement;
 use super::directory::{self, Target};
 use super::earlier::EarlierRecords;
 use crate::dump::Counts;
@@ -26,6 +27,7 @@ pub(super) struct Transfer {
     engine: Engine,
     worker: Worker,
     partitions: PartitionCount,
+    placement: Option<Placement>,
     source: PathBuf,
     earlier: EarlierRecords,
     progress: Progress,
@@ -54,6 +56,7 @@ impl Transfer {
             engine: target.engine,
             worker,
             partitions: target.partitions,
+            placement: target.placement,
             source: source.to_owned(),
             earlier: EarlierRecords::new(source),
             progress,
@@ -108,6 +111,7 @@ impl Transfer {
         let ttid = Ttid::new(tid.get());
         let mut oids = Vec::new();
         let mut data_bytes = 0;
+        let mut has_objects = false;
         while let Some(record) = reader.next_record()? {
             let length = record.data.as_ref().map_or(0, |data| data.len() as u64);
             let object = ObjectData {
@@ -117,7 +121,10 @@ impl Transfer {
                 data_tid: record.data_tid,
             };
             let partition = self.partitions.of_oid(record.oid);
-            self.engine.store(ttid, partition, record.oid, &object)?;
+            if self.holds(partition) {
+                self.engine.store(ttid, partition, record.oid, &object)?;
+                has_objects = true;
+            }
             oids.push(record.oid);
             data_bytes += length;
             self.turn += length + RECORD_COST;
@@ -128,21 +135,25 @@ impl Transfer {
             }
         }
         let records = oids.len() as u64;
-        let superseded = self.earlier.of(tid, &oids)?;
-        let committed = engine::Transaction {
-            ttid,
-            user: transaction.user.clone(),
-            description: transaction.description.clone(),
-            extension: transaction.extension.clone(),
-            oids,
-            packed: transaction.status == Status::Packed,
-            pack_order: None,
-            superseded,
-        };
         let partition = self.partitions.of_tid(tid);
-        let token = self.token();
-        self.engine.commit(token, ttid, tid, partition, Some(committed))?;
-        self.outstanding += 1;
+        let committed = match self.holds(partition) {
+            true => Some(engine::Transaction {
+                ttid,
+                user: transaction.user.clone(),
+                description: transaction.description.clone(),
+                extension: transaction.extension.clone(),
+                superseded: self.earlier.of(tid, &oids)?,
+                oids,
+                packed: transaction.status == Status::Packed,
+                pack_order: None,
+            }),
+            false => None,
+        };
+        if committed.is_some() || has_objects {
+            let token = self.token();
+            self.engine.commit(token, ttid, tid, partition, committed)?;
+            self.outstanding += 1;
+        }
         self.counts.transactions += 1;
         self.counts.records += records;
         self.counts.data_bytes += data_bytes;
@@ -152,6 +163,11 @@ impl Transfer {
             self.take_turn()?;
         }
         Ok(())
+    }
+
+    /// Whether what is of a partition is imported.
+    fn holds(&self, partition: PartitionId) -> bool {
+        self.placement.as_ref().is_none_or(|placement| placement.holds(partition))
     }
 
     /// Lets the engine and its worker go on; waits while they have too much to do.
