@@ -84,6 +84,17 @@ impl Framer {
         self.buffer.unsplit(bytes);
     }
 
+    /// Bytes of memory that are held for a packet.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.buffer.capacity() + self.room.capacity()
+    }
+
+    #[cfg(test)]
+    pub(super) fn buffer_start(&self) -> *const u8 {
+        self.buffer.as_ptr()
+    }
+
     /// Where to read to, so that nothing has to be copied.
     pub(crate) fn room(&mut self) -> Option<&mut BytesMut> {
         Some(&mut self.room).filter(|room| !room.is_empty())

@@ -11,3 +11,6 @@ pub(crate) use encode::Encoder;
 pub(crate) use field::Field;
 pub(crate) use framer::Framer;
 pub use framer::Limits;
+
+#[cfg(test)]
+mod tests;

@@ -120,13 +120,33 @@ macro_rules! packets {
             }
         }
 
+        #[cfg(test)]
+        impl Message {
+            /// One message of each kind, with any values.
+            pub(crate) fn samples(random: &mut model::Random) -> Vec<Self> {
+                vec![
+                    $(
+                        Self::$name { $($field: Sample::sample(random),)* },
+                        $($(
+                            Self::$answer { $($answer_field: Sample::sample(random),)* },
+                        )?)?
+                    )*
+                    Self::Error { code: Sample::sample(random), text: Sample::sample(random) },
+                ]
+            }
+        }
+
         /// All packets but `Error`, in the order of their codes.
         const INFORMATION: &[PacketInformation] = &[$(
             PacketInformation {
                 code: $code,
                 name: stringify!($name),
                 direction: $direction,
+                fields: &[$((stringify!($field), stringify!($type)),)*],
                 answer: answer_name!($($answer)?),
+                answer_fields: &[
+                    $($($((stringify!($answer_field), stringify!($answer_type)),)*)?)?
+                ],
             },
         )*];
     };

@@ -4,6 +4,8 @@ mod declare;
 mod error_code;
 mod fields;
 mod packets;
+#[cfg(test)]
+mod sample;
 
 pub use error_code::ErrorCode;
 pub use fields::{

@@ -15,6 +15,8 @@ use super::fields::{
     CheckSource, Checksum, Data, Extra, IdTimestamp, NodeInformation, OrderedMap, PackOrder,
     PackRequest, PackState, RelockConflict, UndoSerials,
 };
+#[cfg(test)]
+use super::sample::Sample;
 use crate::address::Address;
 use crate::codec::{Decoder, Encoder, Field, Malformed};
 
@@ -354,8 +356,12 @@ pub struct PacketInformation {
     pub name: &'static str,
     /// Who sends it to whom.
     pub direction: &'static str,
+    /// Names and types of its fields.
+    pub fields: &'static [(&'static str, &'static str)],
     /// Name of the packet that answers it, if it is a request.
     pub answer: Option<&'static str>,
+    /// Names and types of the answer's fields; none for `Error`, which many share.
+    pub answer_fields: &'static [(&'static str, &'static str)],
 }
 
 impl PacketInformation {
