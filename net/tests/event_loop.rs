@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use net::{
     Address, Checksum, CloseReason, Data, Event, EventLoop, HANDSHAKE, Incoming, LinkId, Links,
     Machine, Message,
 };
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 /// Answers loads with data of a length that the oid tells, and ends when asked to.
 struct Server {
@@ -192,4 +195,208 @@ fn who_does_not_listen_or_exist_is_told_of() {
         net::drive(&mut event_loop, &mut loader);
         assert!(matches!(loader.closed, Some(CloseReason::Lost(_))), "{:?}", loader.closed);
     }
+}
+
+/// Notes what happens to it, and ends at a signal.
+struct Watcher {
+    links: Links<()>,
+    seen: Vec<String>,
+    deadline: Option<Duration>,
+    ends_after: usize,
+}
+
+impl Watcher {
+    fn new(ends_after: usize) -> Self {
+        let links = Links::new(Duration::ZERO);
+        Self { links, seen: Vec::new(), deadline: None, ends_after }
+    }
+}
+
+impl Machine for Watcher {
+    type Context = ();
+    type Exit = Vec<String>;
+
+    fn handle(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Timer => {
+                assert!(self.deadline.take().is_some_and(|deadline| deadline <= now.monotonic));
+                self.seen.push("Timer".to_owned());
+            }
+            event => self.seen.push(format!("{event:?}")),
+        }
+    }
+
+    fn links(&mut self) -> &mut Links<()> {
+        &mut self.links
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    fn exit(&mut self) -> Option<Vec<String>> {
+        (self.seen.len() >= self.ends_after).then(|| std::mem::take(&mut self.seen))
+    }
+}
+
+#[test]
+fn deadlines_files_signals_and_threads_end_a_wait() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let (file, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    event_loop.watch(file.as_raw_fd()).unwrap();
+    event_loop.catch_signals().unwrap();
+
+    let mut watcher = Watcher::new(2);
+    let begin = net::now();
+    watcher.deadline = Some(begin.monotonic + Duration::from_millis(30));
+    while watcher.seen.is_empty() {
+        event_loop.turn(&mut watcher, None);
+    }
+    assert!(net::now().monotonic >= begin.monotonic + Duration::from_millis(30));
+    // What was not read is told of again when more comes.
+    for _ in 0..2 {
+        writer.write_all(b"x").unwrap();
+        event_loop.turn(&mut watcher, None);
+    }
+    assert_eq!(watcher.seen, ["Timer", "Disk", "Disk"]);
+
+    watcher.seen.clear();
+    for signal in [SIGHUP, SIGTERM, SIGUSR1, SIGINT] {
+        signal_hook::low_level::raise(signal).unwrap();
+        event_loop.turn(&mut watcher, None);
+    }
+    let [flush, terminate] = ["Signal(Flush)", "Signal(Terminate)"];
+    assert_eq!(watcher.seen, [flush, terminate, flush, terminate]);
+
+    // Nothing happens: it still comes back when it is told to, from before or from elsewhere.
+    watcher.seen.clear();
+    event_loop.turn(&mut watcher, Some(Duration::from_millis(5)));
+    let waker = event_loop.waker();
+    waker.wake();
+    event_loop.turn(&mut watcher, None);
+    let thread = std::thread::spawn(move || waker.wake());
+    event_loop.turn(&mut watcher, None);
+    thread.join().unwrap();
+    assert_eq!(watcher.seen, [""; 0]);
+    let stalls = event_loop.stalls();
+    assert_eq!(stalls.events.count(), 7);
+    assert!(stalls.turns.quantile(0.5) < Duration::from_millis(1), "{stalls}");
+}
+
+#[test]
+fn who_speaks_something_else_is_told_what_is_spoken_here_and_others_go_on() {
+    let (address, server) = serve("127.0.0.1:0");
+    let strangers: [&[u8]; 5] = [
+        b"GET / HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x92\xa3NEO\x04",
+        b"\x92\xa3NEO\x05\xc1",
+        b"\x92\xa3NEO\x05\x93\x00\x01\x92\x01\x02",
+    ];
+    for bytes in strangers {
+        let mut stream = TcpStream::connect(address.to_socket().unwrap()).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("it is closed in good order");
+        assert_eq!(answer, HANDSHAKE);
+    }
+    assert_eq!(load(&address, &[100]), [100]);
+    end(&address, server);
+}
+
+#[test]
+fn who_sends_without_end_does_not_keep_others_waiting() {
+    let (address, server) = serve("127.0.0.1:0");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let mut stream = TcpStream::connect(address.to_socket().unwrap()).unwrap();
+    let mut reader = stream.try_clone().unwrap();
+    let flood = std::thread::spawn(move || {
+        stream.write_all(&HANDSHAKE).unwrap();
+        let pings = [0x93, 0, 2, 0x90].repeat(1 << 16);
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
+            stream.write_all(&pings).unwrap();
+        }
+        stream.shutdown(std::net::Shutdown::Both).unwrap();
+    });
+    let drain = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    assert_eq!(load(&address, &[100; 50]), [100; 50]);
+    stop.send(()).unwrap();
+    flood.join().unwrap();
+    assert!(drain.join().unwrap().unwrap() > 0);
+    end(&address, server);
+}
+
+#[test]
+fn who_takes_nothing_is_not_read_any_more_and_then_gets_everything() {
+    let (address, server) = serve("127.0.0.1:0");
+    let mut stream = TcpStream::connect(address.to_socket().unwrap()).unwrap();
+    stream.write_all(&HANDSHAKE).unwrap();
+    let length = 1 << 20;
+    let ask = Message::AskObject { oid: Oid::new(length), at: None, before: None };
+    let count: u32 = 100;
+    for id in 0..count {
+        stream.write_all(&ask.to_packet(id)).unwrap();
+    }
+    // Another one is served meanwhile: by then the first one's answers wait.
+    assert_eq!(load(&address, &[1]), [1]);
+    let answer_length = object(Oid::new(length), length).to_packet(200).len();
+    let all = answer_length * usize::try_from(count).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answers = vec![0; HANDSHAKE.len() + all - 128];
+    stream.read_exact(&mut answers).expect("all answers come");
+    assert_eq!(load(&address, &[2]), [2]);
+    drop(stream);
+    end(&address, server);
+}
+
+/// Set in the process that has few descriptors.
+const FEW_DESCRIPTORS: &str = "NEOLITH_TEST_FEW_DESCRIPTORS";
+
+#[test]
+fn a_server_without_descriptors_left_waits_for_some() {
+    if std::env::var_os(FEW_DESCRIPTORS).is_none() {
+        let test = "a_server_without_descriptors_left_waits_for_some";
+        let limited = std::process::Command::new("sh")
+            .args(["-c", "ulimit -n 40; exec \"$0\" --exact \"$1\""])
+            .arg(std::env::current_exe().unwrap())
+            .args([test])
+            .env(FEW_DESCRIPTORS, "yes")
+            .output()
+            .unwrap();
+        let output = String::from_utf8_lossy(&limited.stdout);
+        assert!(limited.status.success() && output.contains("1 passed"), "{output}");
+        return;
+    }
+    let mut event_loop = EventLoop::new().unwrap();
+    let address = event_loop.listen(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut server = Server::new();
+    // More than there are descriptors for, of both ends.
+    let mut peers: Vec<_> =
+        std::iter::from_fn(|| TcpStream::connect(address.to_socket().unwrap()).ok()).collect();
+    assert!(peers.len() > 10);
+    for _ in 0..5 {
+        event_loop.turn(&mut server, Some(Duration::from_millis(10)));
+    }
+    assert_eq!(server.links.ids().count(), 0);
+    let turns = event_loop.stalls().turns.count();
+    let begin = net::now().monotonic;
+    event_loop.turn(&mut server, Some(Duration::from_secs(1)));
+    let waited = net::now().monotonic - begin;
+    assert!(waited > Duration::from_millis(20), "it waits instead of trying all the time");
+    assert_eq!(event_loop.stalls().turns.count(), turns + 1);
+    // As descriptors become free, those who wait are served.
+    peers.truncate(peers.len() / 3);
+    let mut greeted = 0;
+    for peer in &mut peers {
+        peer.set_nonblocking(true).unwrap();
+        let mut greeting = [0; HANDSHAKE.len()];
+        for _ in 0..100 {
+            event_loop.turn(&mut server, Some(Duration::from_millis(20)));
+            if peer.read_exact(&mut greeting).is_ok() {
+                greeted += 1;
+                break;
+            }
+        }
+    }
+    assert_eq!(greeted, peers.len());
 }
