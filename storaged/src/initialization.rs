@@ -149,7 +149,6 @@ impl Storage {
             }
             Message::NotifyClusterInformation { state } => {
                 tracing::info!(%state, "the state of the cluster");
-                self.cluster_state = Some(state);
             }
             Message::StopOperation {} => {
                 tracing::info!("the cluster stops operating");

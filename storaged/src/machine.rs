@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::disk::Wait;
 use engine::{Engine, MetadataKey, ReadMode};
-use model::{ClusterState, Nid, NodeType, Now, PartitionTable, Tid};
+use model::{Nid, NodeType, Now, PartitionTable, Tid};
 use net::{
     Bootstrap, BootstrapStep, CloseReason, ErrorCode, Event, Identity, Incoming, LinkId, Links,
     Machine, Message, NodeTable, OrderedMap, Signal, Value,
@@ -92,7 +92,6 @@ pub struct Storage {
     pub(crate) nid: Option<Nid>,
     pub(crate) table: Option<PartitionTable>,
     pub(crate) nodes: NodeTable,
-    pub(crate) cluster_state: Option<ClusterState>,
     pub(crate) phase: Phase,
     pub(crate) bootstrap: Bootstrap,
     pub(crate) inbox: Inbox,
@@ -150,7 +149,6 @@ impl Storage {
             nid: stored_nid,
             table,
             nodes: NodeTable::default(),
-            cluster_state: None,
             phase: Phase::Searching,
             bootstrap,
             inbox: Inbox::default(),

@@ -1,1 +1,11 @@
 //! The storage on a disk in memory, driven through real bytes.
+
+mod commits;
+mod conversations;
+mod crashes;
+mod deaths;
+mod hostile;
+mod locking;
+mod reading;
+mod replication;
+mod world;

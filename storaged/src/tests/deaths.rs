@@ -1,0 +1,145 @@
+//! Clients and masters that are lost, in each phase of a commit.
+
+use model::{NodeState, NodeType};
+use net::{ErrorCode, Message, OrderedMap};
+
+use super::world::{PeerId, World, load, oid, rows, store, stored, tid, ttid, vote};
+
+fn gone(world: &mut World, number: u32) {
+    let nid = model::Nid::of(NodeType::Client, number);
+    let timestamp = world.tick();
+    let node = world.information(NodeType::Client, nid, NodeState::Unknown, timestamp);
+    world.tell_nodes(vec![node]);
+}
+
+/// A storage with a transaction 200 of a first client, and a second client.
+fn world() -> (World, PeerId, PeerId) {
+    let mut world = World::operating();
+    let (first, second) = (world.client(), world.client());
+    assert_eq!(world.ask(first, &store(ttid(200), oid(1), tid(0), "1")), stored(None));
+    (world, first, second)
+}
+
+#[test]
+fn r2_a_client_that_dies_before_its_vote_leaves_nothing() {
+    let (mut world, first, second) = world();
+    let waiting = world.post(second, &store(ttid(300), oid(1), tid(0), "2"));
+    world.cut(first);
+    assert_eq!(world.answer(second, waiting), Some(stored(None)));
+}
+
+#[test]
+fn r2_a_voted_transaction_lives_until_the_master_says_that_the_client_is_gone() {
+    let (mut world, first, second) = world();
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.cut(first);
+    let waiting = world.post(second, &store(ttid(300), oid(1), tid(0), "2"));
+    assert_eq!(world.answer(second, waiting), None, "it may still be committed");
+    gone(&mut world, 1);
+    assert_eq!(world.answer(second, waiting), Some(stored(None)));
+}
+
+#[test]
+fn r2_a_locked_transaction_only_goes_forward() {
+    let (mut world, first, second) = world();
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.lock_one(200, 204);
+    world.cut(first);
+    gone(&mut world, 1);
+    world.tell(&Message::AbortTransaction { ttid: ttid(200), nids: Vec::new() });
+    let waiting = world.post(second, &load(oid(1)));
+    assert_eq!(world.answer(second, waiting), None);
+    world.unlock_one(200);
+    let answer = world.answer(second, waiting);
+    assert!(matches!(answer, Some(Message::AnswerObject { serial, .. }) if serial == tid(204)));
+}
+
+#[test]
+fn r7_a_transaction_belongs_to_one_connection() {
+    let (mut world, first, _) = world();
+    let nid = model::Nid::of(NodeType::Client, 1);
+    world.cut(first);
+    let timestamp = world.tick();
+    let node = world.information(NodeType::Client, nid, NodeState::Running, timestamp);
+    world.tell_nodes(vec![node]);
+    let again = world.connect();
+    let who = super::world::introduction(NodeType::Client, Some(nid), Some(timestamp));
+    world.ask(again, &who);
+    let more = store(ttid(200), oid(2), tid(0), "half");
+    assert_eq!(world.refused(again, &more), ErrorCode::ProtocolError);
+}
+
+#[test]
+fn a_dead_client_cancels_what_it_waited_for() {
+    let (mut world, first, second) = world();
+    world.post(second, &store(ttid(300), oid(1), tid(0), "2"));
+    world.post(second, &store(ttid(300), oid(2), tid(0), "2"));
+    world.cut(second);
+    world.notify(first, &Message::AbortTransaction { ttid: ttid(200), nids: Vec::new() });
+    for number in [1, 2] {
+        let answer = world.ask(first, &store(ttid(400), oid(number), tid(0), "3"));
+        assert_eq!(answer, stored(None), "R10: no lock is left");
+    }
+}
+
+#[test]
+fn a_storage_that_lost_its_master_serves_nobody_and_comes_back() {
+    for phase in 0..4 {
+        let (mut world, first, _) = world();
+        if phase >= 1 {
+            world.ask(first, &vote(ttid(200), &[oid(1)]));
+        }
+        if phase >= 2 {
+            world.lock_one(200, 204);
+        }
+        if phase >= 3 {
+            world.unlock_one(200);
+        }
+        let master = world.master();
+        world.cut(master);
+        assert!(!world.is_open(first));
+        world.join();
+        world.send_table(1, rows(model::CellState::UpToDate));
+        let in_doubt = match phase {
+            1 => vec![(ttid(200), None)],
+            2 => vec![(ttid(200), Some(tid(204)))],
+            _ => Vec::new(),
+        };
+        let expected = Message::AnswerLockedTransactions { transactions: OrderedMap(in_doubt) };
+        let answer = world.ask_master(&Message::AskLockedTransactions {});
+        assert_eq!(answer, expected, "phase {phase}");
+        if phase == 2 {
+            world.tell(&Message::ValidateTransaction { ttid: ttid(200), tid: tid(204) });
+        }
+        world.start();
+        let client = world.client();
+        let found = world.newest(client, 1).map(|(serial, _)| serial);
+        assert_eq!(found, (phase >= 2).then_some(204), "phase {phase}");
+        let serial = if phase >= 2 { 204 } else { 0 };
+        world.commit(client, 300, 1, serial);
+    }
+}
+
+#[test]
+fn the_end_of_operation_closes_all_but_the_master() {
+    let (mut world, first, second) = world();
+    let master = world.master();
+    world.tell(&Message::StopOperation {});
+    assert!(!world.is_open(first) && !world.is_open(second) && world.is_open(master));
+    world.start();
+    let client = world.client();
+    assert_eq!(world.ask(client, &store(ttid(300), oid(1), tid(0), "3")), stored(None));
+}
+
+#[test]
+fn a_signal_ends_it_in_good_order() {
+    let (mut world, first, _) = world();
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.handle(net::Event::Signal(net::Signal::Terminate));
+    assert!(matches!(world.exit, Some(crate::StorageExit::Stopped)));
+    let mut world = World::reopen(world.close());
+    world.join();
+    let in_doubt = OrderedMap(vec![(ttid(200), None)]);
+    let expected = Message::AnswerLockedTransactions { transactions: in_doubt };
+    assert_eq!(world.ask_master(&Message::AskLockedTransactions {}), expected);
+}

@@ -1,0 +1,217 @@
+//! Write locks between transactions: waiting, deadlocks, locks taken again.
+
+use net::{ErrorCode, Message};
+
+use super::world::{PeerId, World, oid, store, stored, tid, ttid, vote};
+
+fn deadlock(number: u64, of: u64) -> Message {
+    Message::NotifyDeadlock { ttid: ttid(number), oid: oid(of) }
+}
+
+fn relock(number: u64, of: u64) -> Message {
+    Message::AskRelockObject { ttid: ttid(number), oid: oid(of) }
+}
+
+fn abort(number: u64) -> Message {
+    Message::AbortTransaction { ttid: ttid(number), nids: Vec::new() }
+}
+
+fn put(number: u64, of: u64, serial: u64) -> Message {
+    store(ttid(number), oid(of), tid(serial), &format!("{of} of {number}"))
+}
+
+/// A storage, and two clients.
+fn two() -> (World, PeerId, PeerId) {
+    let mut world = World::operating();
+    let (first, second) = (world.client(), world.client());
+    world.commit(first, 100, 1, 0);
+    world.said(first);
+    (world, first, second)
+}
+
+#[test]
+fn r9_the_younger_waits_for_the_older() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(first, &put(200, 1, 104)), stored(None));
+    let waiting = world.post(second, &put(300, 1, 104));
+    assert_eq!(world.answer(second, waiting), None);
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.lock_one(200, 204);
+    assert_eq!(world.answer(second, waiting), None);
+    world.unlock_one(200);
+    assert_eq!(world.answer(second, waiting), Some(stored(Some(204))));
+    assert_eq!(world.ask(second, &put(300, 1, 204)), stored(None));
+    assert!(world.said(first).is_empty() && world.said(second).is_empty(), "no deadlock");
+}
+
+#[test]
+fn r9_the_younger_is_asked_to_relock_for_the_older() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(second, &put(300, 1, 104)), stored(None));
+    let older = world.post(first, &put(200, 1, 104));
+    assert_eq!(world.answer(first, older), None);
+    assert_eq!(world.said(second), [deadlock(300, 1)]);
+    // Once is enough.
+    let oldest = world.post(first, &put(150, 1, 104));
+    assert_eq!(world.said(second), []);
+    let relocked = world.post(second, &relock(300, 1));
+    assert_eq!(world.answer(second, relocked), None);
+    assert_eq!(world.answer(first, oldest), Some(stored(None)), "the oldest goes first");
+    assert_eq!(world.answer(first, older), None);
+    world.notify(first, &abort(150));
+    assert_eq!(world.answer(first, older), Some(stored(None)));
+    world.notify(first, &abort(200));
+    let answer = Message::AnswerRelockObject { conflict: None };
+    assert_eq!(world.answer(second, relocked), Some(answer));
+    world.ask(second, &vote(ttid(300), &[oid(1)]));
+    world.lock_one(300, 304);
+    world.unlock_one(300);
+    assert_eq!(world.newest(first, 1), Some((304, "1 of 300".into())));
+}
+
+#[test]
+fn a_relock_in_vain_gives_the_data_back() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(second, &put(300, 1, 104)), stored(None));
+    assert_eq!(world.ask(second, &put(300, 2, 0)), stored(None));
+    let older = world.post(first, &put(200, 1, 104));
+    let relocked = world.post(second, &relock(300, 1));
+    assert_eq!(world.answer(first, older), Some(stored(None)));
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.lock_one(200, 204);
+    world.unlock_one(200);
+    let answer = world.answer(second, relocked);
+    let Some(Message::AnswerRelockObject { conflict: Some(conflict) }) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!((conflict.serial, conflict.conflict_serial), (tid(104), tid(204)));
+    let data = conflict.data.expect("the data comes back");
+    assert_eq!(data.data.bytes, "1 of 300".as_bytes());
+    assert_eq!(data.checksum, net::Checksum::of(&data.data.bytes));
+    // Resolved and stored again, everything is committed.
+    assert_eq!(world.ask(second, &put(300, 1, 204)), stored(None));
+    world.ask(second, &vote(ttid(300), &[oid(1), oid(2)]));
+    world.lock_one(300, 304);
+    world.unlock_one(300);
+    assert_eq!(world.newest(first, 1), Some((304, "1 of 300".into())));
+    assert_eq!(world.newest(first, 2), Some((304, "2 of 300".into())));
+}
+
+#[test]
+fn what_was_given_back_is_not_committed() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(second, &put(300, 1, 104)), stored(None));
+    let older = world.post(first, &put(200, 1, 104));
+    let relocked = world.post(second, &relock(300, 1));
+    assert_eq!(world.answer(first, older), Some(stored(None)));
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.lock_one(200, 204);
+    world.unlock_one(200);
+    assert!(world.answer(second, relocked).is_some());
+    world.ask(second, &vote(ttid(300), &[]));
+    world.lock_one(300, 304);
+    world.unlock_one(300);
+    assert_eq!(world.newest(first, 1), Some((204, "1 of 200".into())));
+    let mut world = World::reopen(world.close());
+    world.begin();
+    let client = world.client();
+    assert_eq!(world.newest(client, 1), Some((204, "1 of 200".into())));
+}
+
+#[test]
+fn a_relocked_check_gives_no_data_back() {
+    let (mut world, first, second) = two();
+    let check = Message::AskCheckCurrentSerial { ttid: ttid(300), oid: oid(1), serial: tid(104) };
+    let checked = Message::AnswerCheckCurrentSerial { conflict: None };
+    assert_eq!(world.ask(second, &check), checked);
+    let older = world.post(first, &put(200, 1, 104));
+    assert_eq!(world.said(second), [deadlock(300, 1)]);
+    let relocked = world.post(second, &relock(300, 1));
+    assert_eq!(world.answer(first, older), Some(stored(None)));
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.lock_one(200, 204);
+    world.unlock_one(200);
+    let answer = world.answer(second, relocked);
+    let Some(Message::AnswerRelockObject { conflict: Some(conflict) }) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!((conflict.conflict_serial, conflict.data), (tid(204), None));
+}
+
+#[test]
+fn r9_a_voted_transaction_is_left_alone() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(second, &put(300, 1, 104)), stored(None));
+    world.ask(second, &vote(ttid(300), &[oid(1)]));
+    let older = world.post(first, &put(200, 1, 104));
+    assert_eq!(world.said(second), []);
+    world.lock_one(300, 304);
+    world.unlock_one(300);
+    assert_eq!(world.answer(first, older), Some(stored(Some(304))));
+}
+
+#[test]
+fn a_deadlock_of_two_is_broken() {
+    let (mut world, first, second) = two();
+    world.commit(first, 150, 2, 0);
+    assert_eq!(world.ask(first, &put(200, 1, 104)), stored(None));
+    assert_eq!(world.ask(second, &put(300, 2, 154)), stored(None));
+    let older = world.post(first, &put(200, 2, 154));
+    let younger = world.post(second, &put(300, 1, 104));
+    assert_eq!(world.said(second), [deadlock(300, 2)]);
+    let relocked = world.post(second, &relock(300, 2));
+    assert_eq!(world.answer(first, older), Some(stored(None)));
+    world.ask(first, &vote(ttid(200), &[oid(1), oid(2)]));
+    world.lock_one(200, 204);
+    world.unlock_one(200);
+    assert_eq!(world.answer(second, younger), Some(stored(Some(204))));
+    let answer = world.answer(second, relocked);
+    assert!(matches!(answer, Some(Message::AnswerRelockObject { conflict: Some(_) })));
+}
+
+#[test]
+fn a_store_of_a_transaction_may_follow_its_own() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(first, &put(200, 1, 104)), stored(None));
+    let younger = world.post(second, &put(300, 1, 104));
+    // A resolved conflict is stored again, while an earlier store may still wait elsewhere.
+    let again = store(ttid(200), oid(1), tid(104), "again");
+    assert_eq!(world.ask(first, &again), stored(None));
+    let waiting = world.post(second, &store(ttid(300), oid(1), tid(204), "resolved"));
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.lock_one(200, 204);
+    world.unlock_one(200);
+    assert_eq!(world.answer(second, younger), Some(stored(Some(204))));
+    assert_eq!(world.answer(second, waiting), Some(stored(None)));
+    world.ask(second, &vote(ttid(300), &[oid(1)]));
+    world.lock_one(300, 304);
+    world.unlock_one(300);
+    assert_eq!(world.newest(first, 1), Some((304, "resolved".into())));
+    let at = Message::AskObject { oid: oid(1), at: Some(tid(204)), before: None };
+    let Message::AnswerObject { data, .. } = world.ask(first, &at) else { panic!() };
+    assert_eq!(data.bytes, "again");
+}
+
+#[test]
+fn r10_an_abort_frees_locks_and_ends_what_waits() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(first, &put(200, 1, 104)), stored(None));
+    let mine = world.post(second, &put(300, 1, 104));
+    let other = world.post(second, &put(400, 1, 104));
+    world.notify(second, &abort(300));
+    assert_eq!(world.answer(second, mine), Some(stored(Some(0))), "the transaction is aborted");
+    world.notify(first, &abort(200));
+    assert_eq!(world.answer(second, other), Some(stored(None)));
+}
+
+#[test]
+fn nobody_aborts_or_relocks_for_others() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(first, &put(200, 1, 104)), stored(None));
+    world.notify(second, &abort(200));
+    let waiting = world.post(second, &put(300, 1, 104));
+    assert_eq!(world.answer(second, waiting), None);
+    assert_eq!(world.refused(second, &relock(200, 1)), ErrorCode::ProtocolError);
+    assert!(world.is_open(first) && !world.is_open(second));
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+}
