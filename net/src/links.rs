@@ -19,8 +19,8 @@ const QUEUE_LENGTH_HIGH: usize = 16 << 20;
 /// Bytes from which on its packets are read again.
 const QUEUE_LENGTH_LOW: usize = 4 << 20;
 /// Bytes that may wait for a peer before it is given up: what it did not ask for adds up, and
-/// answers to what was read before. Several answers of the greatest length fit.
-const QUEUE_LENGTH_MAX: usize = 1 << 30;
+/// answers to what was read before. One answer of the greatest length fits, and as much again.
+const QUEUE_LENGTH_MAX: usize = 2 << 30;
 
 /// A connection. Never used again for another one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -362,9 +362,9 @@ impl<C> Links<C> {
         self.open(link).and_then(|found| found.connection.room())
     }
 
-    /// Goes on after something was sent: closes, or reads again. What came before it was told not to
-    /// read is then handled with the next event, so whoever carries out [`Action::Read`] gives
-    /// [`Event::Writable`] when it is to read again.
+    /// Goes on after something was sent: closes, or reads again. What came before the connection was
+    /// no longer read is then handled with the next event, so whoever carries out [`Action::Read`]
+    /// gives [`Event::Writable`] when it is to read again.
     pub fn transmitted(&mut self, link: LinkId) {
         let Some(found) = self.links.get_mut(&link) else { return };
         let queued = found.connection.queue.length();

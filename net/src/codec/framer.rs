@@ -21,9 +21,13 @@ impl Limits {
     /// Of a peer that did not say yet who it is.
     pub const UNIDENTIFIED: Self =
         Self { packet_length_max: 1 << 20, string_length_max: 1 << 16, values_max: 1 << 17 };
-    /// Of a node of the cluster: objects of 256 MiB, lists of 2^21 oids, and several of them.
-    pub const NODE: Self =
-        Self { packet_length_max: 320 << 20, string_length_max: 256 << 20, values_max: 1 << 23 };
+    /// Of a node of the cluster: the greatest objects that the engine takes, lists of 2^21 oids,
+    /// and several of them.
+    pub const NODE: Self = Self {
+        packet_length_max: (1 << 30) + (64 << 20),
+        string_length_max: 1 << 30,
+        values_max: 1 << 23,
+    };
 }
 
 /// A string from this length on has its checksum computed while it comes in: that of a longer one

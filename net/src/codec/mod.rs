@@ -13,4 +13,4 @@ pub(crate) use framer::Framer;
 pub use framer::Limits;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,8 @@
 //! Everything that nodes say to each other.
 
 mod declare;
+#[cfg(test)]
+mod documentation;
 mod error_code;
 mod fields;
 mod packets;

@@ -13,8 +13,8 @@ use crate::event::Event;
 use crate::event_loop::Watch;
 use crate::links::{LinkId, Links};
 
-/// How long a connection that was closed here waits for the peer to close it too. If it were closed
-/// while something comes in, the system would reset it, and the peer not get to read our last words.
+/// How long a connection that was closed here waits for the peer to close it too. If it were gone
+/// while something comes in, the system would reset it, and the peer not get our last words.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 /// Connections that wait so. Beyond, the oldest is given up.
 const LINGERING_MAX: usize = 256;
