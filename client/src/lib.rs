@@ -35,5 +35,5 @@ pub use session::{
 };
 pub use walk::{OidCursor, TransactionCursor};
 
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,10 @@
+//! The machine against scripted peers, which speak real bytes.
+
+mod aborts;
+mod commits;
+mod conflicts;
+mod loads;
+mod outcomes;
+mod undoes;
+mod walks;
+mod world;

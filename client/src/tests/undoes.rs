@@ -1,0 +1,141 @@
+//! Undo.
+
+use bytes::Bytes;
+use model::Ttid;
+use net::{ErrorCode, Message, OrderedMap, UndoSerials};
+
+use super::world::{MASTER, World, object, oid, payload, tid};
+use crate::{Answer, Completion, Conflict, Error, Request, Token, UndoFailure};
+
+fn undo(world: &mut World, ttid: Ttid) -> Token {
+    let token = world.submit(Request::Undo { ttid, tid: tid(20) });
+    let information = Message::AnswerTransactionInformation {
+        tid: tid(20),
+        user: Bytes::new(),
+        description: Bytes::new(),
+        extension: Bytes::new(),
+        packed: false,
+        oids: vec![oid(4), oid(5)],
+    };
+    world.reply(1, "AskTransactionInformation", information);
+    token
+}
+
+fn serials(current: u64, undo: Option<u64>, is_current: bool) -> Message {
+    let serials =
+        UndoSerials { current_serial: tid(current), undo_serial: undo.map(tid), is_current };
+    Message::AnswerObjectUndoSerial { objects: OrderedMap(vec![(oid(4), serials)]) }
+}
+
+const NOTHING: Message = Message::AnswerObjectUndoSerial { objects: OrderedMap(Vec::new()) };
+
+#[test]
+fn earlier_data_is_stored_again() {
+    let mut world = World::readable(&[&[1], &[2]]);
+    let ttid = world.begin(1002);
+    let token = undo(&mut world, ttid);
+    let asked = world.reply(1, "AskObjectUndoSerial", serials(20, Some(10), true));
+    let (limit, undone, oids) = (tid(1001), tid(20), vec![oid(4)]);
+    assert_eq!(asked, Message::AskObjectUndoSerial { ttid, limit, undone, oids });
+    world.reply(2, "AskObjectUndoSerial", NOTHING);
+    let asked = world.reply(1, "AskObject", object(oid(4), tid(10), "ten"));
+    assert_eq!(asked, Message::AskObject { oid: oid(4), at: Some(tid(10)), before: None });
+    let stored = world.reply(1, "AskStoreObject", Message::AnswerStoreObject { conflict: None });
+    let data = payload("ten").data;
+    let expected = Message::AskStoreObject {
+        oid: oid(4),
+        serial: tid(20),
+        compression: 0,
+        checksum: data.checksum(),
+        data,
+        data_serial: Some(tid(10)),
+        ttid,
+    };
+    assert_eq!(stored, expected);
+    world.assert_done(token, Ok(Answer::Undone(vec![oid(4)])));
+}
+
+#[test]
+fn an_undone_creation_deletes() {
+    let mut world = World::readable(&[&[1], &[2]]);
+    let ttid = world.begin(1002);
+    let token = undo(&mut world, ttid);
+    world.reply(1, "AskObjectUndoSerial", serials(20, None, true));
+    world.reply(2, "AskObjectUndoSerial", NOTHING);
+    let stored = world.reply(1, "AskStoreObject", Message::AnswerStoreObject { conflict: None });
+    assert!(matches!(stored, Message::AskStoreObject { data_serial: None, ref data, .. }
+        if data.bytes.is_empty()));
+    world.assert_done(token, Ok(Answer::Undone(vec![oid(4)])));
+    world.vote(ttid);
+    world.reply_ok(&[1], "AskStoreTransaction");
+    assert!(matches!(world.completion(), Completion::Done { result: Ok(_), .. }));
+    world.submit(Request::Finish { ttid });
+    let finish = world.take(MASTER, "AskFinishTransaction").message;
+    let Message::AskFinishTransaction { oids, deleted, .. } = finish else { panic!() };
+    assert_eq!((oids.len(), deleted.len()), (0, 1));
+}
+
+#[test]
+fn what_was_changed_since_is_left_to_the_caller() {
+    let mut world = World::readable(&[&[1], &[2]]);
+    let ttid = world.begin(1002);
+    let token = undo(&mut world, ttid);
+    world.reply(1, "AskObjectUndoSerial", serials(30, Some(10), false));
+    world.reply(2, "AskObjectUndoSerial", NOTHING);
+    let conflict = Conflict {
+        ttid,
+        oid: oid(4),
+        serial: tid(20),
+        conflict_serial: tid(30),
+        conflict_data: None,
+        data: None,
+        data_serial: Some(tid(10)),
+    };
+    assert_eq!(world.completion(), Completion::Conflict(conflict));
+    let data = Some(payload("merged"));
+    world.accepted(Request::Resolve { ttid, oid: oid(4), data });
+    let stored = world.reply(1, "AskStoreObject", Message::AnswerStoreObject { conflict: None });
+    let Message::AskStoreObject { serial, data_serial, data, .. } = stored else { panic!() };
+    assert_eq!((serial, data_serial), (tid(30), None));
+    assert_eq!(data, payload("merged").data);
+    world.assert_done(token, Ok(Answer::Undone(vec![oid(4)])));
+
+    // On top of that, an undo finds the transaction's own data in its way.
+    undo(&mut world, ttid);
+    world.reply(1, "AskObjectUndoSerial", serials(1002, Some(10), false));
+    world.reply(2, "AskObjectUndoSerial", NOTHING);
+    let Completion::Conflict(conflict) = world.completion() else { panic!() };
+    assert_eq!(conflict.conflict_data, Some(payload("merged")));
+}
+
+#[test]
+fn what_cannot_be_undone_is_told() {
+    let undo_error = |oid, reason| Err(Error::Undo { tid: tid(20), oid, reason });
+    let mut world = World::readable(&[&[1], &[2]]);
+    let ttid = world.begin(1002);
+    let token = world.submit(Request::Undo { ttid, tid: tid(20) });
+    world.refuse(1, "AskTransactionInformation", ErrorCode::TidNotFound);
+    world.assert_done(token, undo_error(None, UndoFailure::NoSuchTransaction));
+
+    world.take(MASTER, "AbortTransaction");
+    let ttid = world.begin(1003);
+    let token = undo(&mut world, ttid);
+    world.refuse(1, "AskObjectUndoSerial", ErrorCode::OidNotFound);
+    world.assert_done(token, undo_error(None, UndoFailure::Packed));
+
+    let mut world = World::readable(&[&[1], &[2]]);
+    let ttid = world.begin(1004);
+    let token = undo(&mut world, ttid);
+    world.reply(1, "AskObjectUndoSerial", serials(20, Some(10), true));
+    world.reply(2, "AskObjectUndoSerial", NOTHING);
+    world.reply(1, "AskObject", object(oid(4), tid(10), "ten"));
+    world.refuse(1, "AskStoreObject", ErrorCode::UndoPackError);
+    world.assert_done(token, undo_error(Some(oid(4)), UndoFailure::Packed));
+
+    let mut world = World::readable(&[&[1], &[2]]);
+    let ttid = world.begin(1004);
+    let token = undo(&mut world, ttid);
+    world.reply(1, "AskObjectUndoSerial", serials(30, None, false));
+    world.reply(2, "AskObjectUndoSerial", NOTHING);
+    world.assert_done(token, undo_error(Some(oid(4)), UndoFailure::Changed));
+}

@@ -1,0 +1,130 @@
+//! Iteration.
+
+use bytes::Bytes;
+use model::{Oid, PartitionId, Tid};
+use net::{ErrorCode, Message};
+
+use super::world::{World, oid, tid};
+use crate::{
+    Answer, Completion, Metadata, OidCursor, Request, TransactionCursor, TransactionInformation,
+};
+
+fn reply_information(world: &mut World, storage: u32) {
+    let asked = world.take(storage, "AskTransactionInformation");
+    let Message::AskTransactionInformation { tid } = asked.message else { panic!() };
+    let answer = Message::AnswerTransactionInformation {
+        tid,
+        user: Bytes::new(),
+        description: Bytes::from(tid.to_string()),
+        extension: Bytes::new(),
+        packed: false,
+        oids: vec![],
+    };
+    world.answer(storage, asked.id, answer);
+}
+
+fn information(number: u64) -> TransactionInformation {
+    let description = Bytes::from(tid(number).to_string());
+    let metadata = Metadata { description, ..Metadata::default() };
+    TransactionInformation { tid: tid(number), metadata, packed: false, oids: vec![] }
+}
+
+fn tids(numbers: &[u64]) -> Message {
+    Message::AnswerTIDsFrom { tids: numbers.iter().map(|number| tid(*number)).collect() }
+}
+
+#[test]
+fn transactions_of_all_partitions_come_in_order() {
+    let mut world = World::readable(&[&[1], &[2]]);
+    let cursor = TransactionCursor::new(tid(3), None);
+    let token = world.submit(Request::Transactions { cursor, count_max: 3 });
+    let asked = world.reply(1, "AskTIDsFrom", tids(&[4, 10]));
+    let Message::AskTIDsFrom { tid_min, tid_max, partition, .. } = asked else { panic!() };
+    assert_eq!((tid_min, tid_max, partition), (tid(3), tid(1000), PartitionId::new(0)));
+    world.reply(2, "AskTIDsFrom", tids(&[5, 7, 11]));
+    reply_information(&mut world, 1);
+    // It was truncated just now.
+    world.refuse(2, "AskTransactionInformation", ErrorCode::TidNotFound);
+    reply_information(&mut world, 2);
+    let Completion::Done { token: done, result: Ok(Answer::Transactions(found, Some(cursor))) } =
+        world.completion()
+    else {
+        panic!("there is more")
+    };
+    assert_eq!((done, found), (token, vec![information(4), information(7)]));
+
+    // Of partition 0, only what follows 10 can be known when 10 is taken.
+    let token = world.submit(Request::Transactions { cursor, count_max: 3 });
+    reply_information(&mut world, 1);
+    let Completion::Done { token: done, result: Ok(Answer::Transactions(found, Some(cursor))) } =
+        world.completion()
+    else {
+        panic!("there is more")
+    };
+    assert_eq!((done, found), (token, vec![information(10)]));
+    let token = world.submit(Request::Transactions { cursor, count_max: 3 });
+    let asked = world.reply(1, "AskTIDsFrom", tids(&[]));
+    assert!(matches!(asked, Message::AskTIDsFrom { tid_min, .. } if tid_min == tid(11)));
+    reply_information(&mut world, 2);
+    let Completion::Done { result: Ok(Answer::Transactions(found, Some(cursor))), .. } =
+        world.completion()
+    else {
+        panic!("{token:?}: there may be more")
+    };
+    assert_eq!(found, [information(11)]);
+    let token = world.submit(Request::Transactions { cursor, count_max: 3 });
+    world.reply(2, "AskTIDsFrom", tids(&[]));
+    world.assert_done(token, Ok(Answer::Transactions(vec![], None)));
+}
+
+#[test]
+fn oids_of_all_partitions_come_in_order() {
+    let mut world = World::readable(&[&[1], &[2]]);
+    let cursor = OidCursor::new(Oid::ZERO, Some(tid(9)));
+    let token = world.submit(Request::Oids { cursor, count_max: 10 });
+    let asked = world.reply(
+        1,
+        "AskOIDsFrom",
+        Message::AnswerOIDsFrom { next: None, oids: vec![oid(0), oid(8)] },
+    );
+    let Message::AskOIDsFrom { oid_min, tid: at, partition, .. } = asked else { panic!() };
+    assert_eq!((oid_min, at, partition), (Oid::ZERO, tid(9), PartitionId::new(0)));
+    let next = Some(oid(5));
+    world.reply(2, "AskOIDsFrom", Message::AnswerOIDsFrom { next, oids: vec![oid(3)] });
+    let Completion::Done { token: done, result: Ok(Answer::Oids(oids, Some(cursor))) } =
+        world.completion()
+    else {
+        panic!("there is more")
+    };
+    assert_eq!((done, oids), (token, vec![oid(0), oid(3)]));
+    let token = world.submit(Request::Oids { cursor, count_max: 10 });
+    // All of these are deleted.
+    let next = Some(oid(7));
+    world.reply(2, "AskOIDsFrom", Message::AnswerOIDsFrom { next, oids: vec![] });
+    world.reply(2, "AskOIDsFrom", Message::AnswerOIDsFrom { next: None, oids: vec![oid(7)] });
+    world.assert_done(token, Ok(Answer::Oids(vec![oid(7), oid(8)], None)));
+}
+
+#[test]
+fn the_undo_log_merges_what_all_storages_have() {
+    let mut world = World::readable(&[&[1], &[1, 2], &[2], &[3]]);
+    let token = world.submit(Request::UndoLog { first: 1, last: 3 });
+    let answer = |numbers: &[u64]| Message::AnswerTIDs {
+        tids: numbers.iter().map(|number| tid(*number)).collect(),
+    };
+    let asked = world.reply(1, "AskTIDs", answer(&[8, 5, 4]));
+    let partition = PartitionId::new(u32::MAX);
+    assert_eq!(asked, Message::AskTIDs { first: 0, last: 3, partition });
+    world.reply(2, "AskTIDs", answer(&[6, 5]));
+    // The only storage of partition 3 is lost, and comes back.
+    world.take(3, "AskTIDs");
+    world.cut(3, true);
+    world.advance(std::time::Duration::from_secs(1));
+    let partition = PartitionId::new(3);
+    let asked = world.reply(3, "AskTIDs", answer(&[7]));
+    assert_eq!(asked, Message::AskTIDs { first: 0, last: 3, partition });
+    reply_information(&mut world, 3);
+    reply_information(&mut world, 2);
+    world.assert_done(token, Ok(Answer::UndoLog(vec![information(7), information(6)])));
+    assert_ne!(Tid::ZERO, tid(1));
+}
