@@ -362,9 +362,9 @@ impl<C> Links<C> {
         self.open(link).and_then(|found| found.connection.room())
     }
 
-    /// Goes on after something was sent: closes, or reads again. What came before the connection was
-    /// no longer read is then handled with the next event, so whoever carries out [`Action::Read`]
-    /// gives [`Event::Writable`] when it is to read again.
+    /// Goes on after something was sent: closes, or reads again. What came before the connection
+    /// was no longer read is then handled with the next event, so whoever carries out
+    /// [`Action::Read`] gives [`Event::Writable`] when it is to read again.
     pub fn transmitted(&mut self, link: LinkId) {
         let Some(found) = self.links.get_mut(&link) else { return };
         let queued = found.connection.queue.length();
