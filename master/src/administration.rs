@@ -69,12 +69,12 @@ fn only_running(cluster: &Cluster, name: &str) -> Result<(), String> {
 
 fn set_cluster_state(
     cluster: &mut Cluster,
-    phase: &mut Phase,
+    phase: &Phase,
     link: LinkId,
     id: u32,
     state: ClusterState,
 ) {
-    let outcome = match (state, &*phase) {
+    let outcome = match (state, phase) {
         (ClusterState::Stopping, Phase::Stopping(_)) => Err("It is stopping already".to_owned()),
         (ClusterState::Stopping, _) => Ok(()),
         (ClusterState::Verifying, Phase::Recovering(recovery)) => {
@@ -90,11 +90,8 @@ fn set_cluster_state(
         return cluster.wire.refuse(link, id, ErrorCode::Denied, text);
     }
     cluster.wire.answer(link, id, &Message::ack("Cluster state changed"));
-    match phase {
-        Phase::Recovering(recovery) if state == ClusterState::Verifying => {
-            cluster.startup_allowed = true;
-            recovery.try_start(cluster);
-        }
+    match state {
+        ClusterState::Verifying => cluster.startup_allowed = true,
         _ => cluster.follow_with(Next::Stop),
     }
 }

@@ -64,6 +64,7 @@ impl Master {
         let mut random = Random::from_seed(options.seed);
         let mut ledger = Ledger::open(disk, &mut random)?;
         let name = cluster_name(&options, &mut ledger, &mut random)?;
+        ledger.wait()?;
         let remembered = ledger.remembered();
         let ids = Ids::new(remembered.reserved_tid, remembered.reserved_oid);
         let mut nodes = Nodes::default();
@@ -89,6 +90,7 @@ impl Master {
             options,
         };
         let phase = Phase::Recovering(Recovery::begin(&mut cluster));
+        cluster.ledger.wait()?;
         let waiting = Waiting::default();
         let reserved_at = now.monotonic;
         Ok(Self { cluster, phase, waiting, terminating: None, reserved_at, exit: None })
@@ -287,7 +289,8 @@ impl Master {
 
     /// Does what is to follow, until nothing is.
     fn settle(&mut self) {
-        loop {
+        // What follows a change is for when that is durable.
+        while !self.cluster.wire.is_held() {
             if let Phase::Recovering(recovery) = &mut self.phase {
                 recovery.try_start(&mut self.cluster);
             }
@@ -362,7 +365,7 @@ impl Machine for Master {
         }
         self.cluster.wire.links.tell_time(now.monotonic);
         self.cluster.wire.links.feed(event);
-        if !self.cluster.ledger.is_settled() {
+        if self.cluster.ledger.is_writing() {
             self.log_written();
         }
         if now.monotonic >= self.reserved_at + RESERVATION_INTERVAL
@@ -394,8 +397,8 @@ impl Machine for Master {
             _ => None,
         };
         // Without a descriptor, whether the log was written has to be looked for.
-        let unsettled = !self.cluster.ledger.is_settled();
-        let poll = (unsettled && self.descriptor().is_none()).then_some(now);
+        let writing = self.cluster.ledger.is_writing();
+        let poll = (writing && self.descriptor().is_none()).then_some(now);
         [reservation, termination, stop, poll].into_iter().flatten().min()
     }
 

@@ -106,7 +106,7 @@ impl Recovery {
 
     /// Starts if that is possible now.
     pub(crate) fn try_start(&mut self, cluster: &mut Cluster) {
-        if !self.conflicts.is_empty() || cluster.wire.is_held() {
+        if !self.conflicts.is_empty() || cluster.wire.is_held() || cluster.next.is_some() {
             return;
         }
         let chosen = match &cluster.table {

@@ -3,22 +3,68 @@
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use engine::disk::Disk;
+use engine::disk::{Disk, Wait};
 use model::Random;
 
+use super::codec;
 use super::command::Command;
+use super::consensus::{Consensus, Position, RaftOfOne};
+use super::files::{self, Files, Saved};
+use super::format::{Header, NAMES, Role};
 use super::remembered::Remembered;
+use super::scan::{Found, scan};
 use crate::error::Error;
 
 /// What must not be lost.
 pub(crate) struct Ledger {
+    /// What is durable.
     remembered: Remembered,
+    /// None: nothing outlives the process.
+    store: Option<Store>,
+    /// How many changes were proposed and are not durable.
+    outstanding: usize,
+}
+
+struct Store {
+    consensus: Box<dyn Consensus>,
+    files: Files,
 }
 
 impl Ledger {
     /// Opens the log of a directory, or begins one. Without a disk nothing outlives the process.
-    pub(crate) fn open(_disk: Option<Arc<dyn Disk>>, _random: &mut Random) -> Result<Self, Error> {
-        Ok(Self { remembered: Remembered::default() })
+    ///
+    /// # Errors
+    /// If the log is damaged, of a later version, or the disk refuses something.
+    pub(crate) fn open(disk: Option<Arc<dyn Disk>>, random: &mut Random) -> Result<Self, Error> {
+        let Some(disk) = disk else {
+            return Ok(Self { remembered: Remembered::default(), store: None, outstanding: 0 });
+        };
+        let open = files::open(&disk)?;
+        let paths = NAMES.map(|name| disk.path(name));
+        let contents = [files::read(&open[0], &paths[0])?, files::read(&open[1], &paths[1])?];
+        let Found { header, position, mut remembered, records } =
+            scan(&paths, &contents)?.unwrap_or_else(|| new_log(random));
+        let mut consensus = RaftOfOne::new(header.voter, position, records);
+        // What is read is durable already, and the new term is as soon as the next snapshot is.
+        while let Some((number, _)) = consensus.unsaved() {
+            consensus.saved(number);
+        }
+        for entry in consensus.agreed() {
+            apply(&mut remembered, &entry).map_err(|what| {
+                let file = paths[usize::from(header.number == 1)].clone();
+                Error::Damaged { file, offset: 0, what }
+            })?;
+        }
+        let next = Header {
+            number: 1 - header.number,
+            generation: header.generation + 1,
+            role: Role::Current,
+            ..header
+        };
+        let files = Files::begin(&disk, open, next, consensus.position(), &remembered)?;
+        consensus.compacted();
+        let store = Store { consensus: Box::new(consensus), files };
+        Ok(Self { remembered, store: Some(store), outstanding: 0 })
     }
 
     /// What is durable.
@@ -28,27 +74,96 @@ impl Ledger {
 
     /// Where it is kept, for messages.
     pub(crate) fn path(&self) -> &str {
-        "memory"
+        self.store.as_ref().map_or("memory only", |store| store.files.path())
     }
 
     /// Proposes a change; it is durable as soon as [`Ledger::is_settled`].
     pub(crate) fn propose(&mut self, command: Command) {
-        let applied = self.remembered.apply(&command);
-        applied.expect("the master proposes what fits");
+        let Some(store) = &mut self.store else {
+            let applied = self.remembered.apply(&command);
+            return applied.expect("the master proposes what fits");
+        };
+        store.consensus.propose(codec::encode(&command));
+        store.save();
+        self.outstanding += 1;
     }
 
     /// Whether all that was proposed is durable.
     pub(crate) fn is_settled(&self) -> bool {
-        true
+        self.outstanding == 0
+    }
+
+    /// Whether writes are on their way.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| store.files.is_writing())
     }
 
     /// Looks for writes that completed.
+    ///
+    /// # Errors
+    /// If the disk refuses something: what was proposed may be lost, and nothing more can be
+    /// promised.
     pub(crate) fn poll(&mut self) -> Result<(), Error> {
+        self.advance(Wait::No)
+    }
+
+    /// Waits until all that was proposed is durable. It blocks: for before the loop only.
+    ///
+    /// # Errors
+    /// Those of [`Ledger::poll`].
+    pub(crate) fn wait(&mut self) -> Result<(), Error> {
+        while !self.is_settled() {
+            self.advance(Wait::Yes)?;
+        }
         Ok(())
     }
 
     /// Readable when writes may have completed.
     pub(crate) fn descriptor(&self) -> Option<RawFd> {
-        None
+        self.store.as_ref().and_then(|store| store.files.descriptor())
     }
+
+    fn advance(&mut self, wait: Wait) -> Result<(), Error> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        match store.files.poll(wait)? {
+            None => {}
+            Some(Saved::Compacted) => store.consensus.compacted(),
+            Some(Saved::Records(number)) => {
+                store.consensus.saved(number);
+                store.save();
+            }
+        }
+        for entry in store.consensus.agreed() {
+            let applied = apply(&mut self.remembered, &entry);
+            applied.expect("the master proposes what fits");
+            self.outstanding -= 1;
+        }
+        if self.outstanding == 0 && store.files.is_long() {
+            store.files.compact(store.consensus.position(), &self.remembered);
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    fn save(&mut self) {
+        if let Some((number, records)) = self.consensus.unsaved() {
+            self.files.append(number, records);
+        }
+    }
+}
+
+fn apply(remembered: &mut Remembered, entry: &[u8]) -> Result<(), &'static str> {
+    let command = codec::decode(entry).ok_or("an entry that is no command")?;
+    remembered.apply(&command)
+}
+
+/// A log that nothing was written to. Its first generation goes to the first file.
+fn new_log(random: &mut Random) -> Found {
+    let id = random.bytes(16).try_into().expect("16 bytes");
+    // Zero stands for nobody.
+    let voter = random.next_u64().max(1);
+    let header = Header { id, number: 1, role: Role::Superseded, generation: 0, voter };
+    let position = Position::default();
+    Found { header, position, remembered: Remembered::default(), records: Vec::new() }
 }

@@ -39,6 +39,29 @@ impl Default for Remembered {
 }
 
 impl Remembered {
+    /// Changes that make this out of nothing.
+    pub(crate) fn commands(&self) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if let Some((name, id)) = &self.cluster {
+            commands.push(Command::Cluster { name: name.clone(), id: *id });
+        }
+        commands.extend(self.table.clone().map(Command::Table));
+        let storages = self.storages.iter();
+        commands.extend(
+            storages.map(|(nid, address)| Command::Storage { nid: *nid, address: address.clone() }),
+        );
+        commands.push(Command::Oids(self.reserved_oid));
+        commands.push(Command::Tids(self.reserved_tid));
+        commands.extend(self.completed_pack.map(|id| Command::PackCompleted { id }));
+        let packs = self.packs.iter();
+        commands.extend(
+            packs.map(|(id, approved)| Command::PackSigned { id: *id, approved: *approved }),
+        );
+        commands.push(Command::Truncate(self.truncate));
+        commands.push(Command::State(self.state));
+        commands
+    }
+
     /// Applies one change.
     ///
     /// # Errors
@@ -67,7 +90,12 @@ impl Remembered {
                 self.packs.retain(|pack, _| pack > id);
                 self.completed_pack = self.completed_pack.max(Some(*id));
             }
-            Command::Truncate(tid) => self.truncate = *tid,
+            Command::Truncate(tid) => {
+                self.truncate = *tid;
+                if let Some(tid) = tid {
+                    self.packs.retain(|pack, _| pack <= tid);
+                }
+            }
             Command::State(state) => self.state = *state,
         }
         Ok(())
