@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Damaged(String),
     /// An admin node refuses, or cannot be reached.
     Control(ControlError),
+    /// A cluster refuses, or cannot be reached.
+    Client(client::Error),
     /// A node of a cluster cannot go on.
     Node(String),
     /// Something came in between, and what was done so far is kept.
@@ -60,7 +62,9 @@ impl Failure {
         match self {
             Failure::Interrupted => ExitCode::from(130),
             Failure::Engine(error) if error.is_damage() => ExitCode::from(1),
-            Failure::Damaged(_) | Failure::Control(_) | Failure::Node(_) => ExitCode::from(1),
+            Failure::Damaged(_) | Failure::Control(_) | Failure::Client(_) | Failure::Node(_) => {
+                ExitCode::from(1)
+            }
             Failure::Unfinished { cause, .. } => cause.exit_code(),
             _ => ExitCode::from(2),
         }
@@ -86,6 +90,7 @@ impl fmt::Display for Failure {
                 f.write_str(reason)
             }
             Failure::Control(error) => error.fmt(f),
+            Failure::Client(error) => error.fmt(f),
             Failure::Unfinished { cause, advice } => write!(f, "{cause}; {advice}"),
             Failure::OutputClosed => f.write_str("standard output was closed"),
             Failure::Interrupted => f.write_str("interrupted"),
@@ -102,5 +107,11 @@ impl From<engine::Error> for Failure {
 impl From<filestorage::Error> for Failure {
     fn from(error: filestorage::Error) -> Self {
         Failure::FileStorage(error)
+    }
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        Failure::Client(error)
     }
 }

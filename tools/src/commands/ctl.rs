@@ -3,6 +3,7 @@
 mod change;
 mod confirm;
 mod print;
+mod tail;
 
 use std::process::ExitCode;
 
@@ -118,6 +119,20 @@ enum Command {
     /// Have all nodes write out their logs
     #[command(name = "flush_log")]
     FlushLog,
+    /// Show the last transactions, newest first
+    ///
+    /// They are read from the storages, as a client reads them: the cluster has to be RUNNING.
+    Tail {
+        /// Name of the cluster, which clients have to know
+        #[arg(short, long, value_name = "NAME")]
+        cluster: String,
+        /// How many
+        #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
+        count: u64,
+        /// Print a line of JSON for each, as `neolith tail` does
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -208,6 +223,7 @@ impl Control<'_> {
             Command::PruneOrphan { dry_run, nodes } => self.prune_orphan(*dry_run == 1, nodes),
             Command::Truncate { tid, yes } => self.truncate(*tid, *yes),
             Command::FlushLog => Ok(self.connection.send(&Message::FlushLog {})?),
+            Command::Tail { cluster, count, json } => self.tail(cluster, *count, *json),
         }
     }
 

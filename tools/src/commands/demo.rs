@@ -11,7 +11,8 @@ use crate::failure::Failure;
 /// Show what Neolith does, on a small FileStorage that the program carries
 ///
 /// It is imported, verified against what ZODB read from it, looked at, measured, exported and
-/// checked, each with the command that does it. Takes some seconds, and leaves nothing behind.
+/// checked, each with the command that does it; then a cluster on this host serves it, and a client
+/// reads and commits. Takes some seconds, and leaves nothing behind.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DemoArgs {

@@ -41,26 +41,51 @@ pub(crate) fn run(args: &TailArgs) -> Result<ExitCode, Failure> {
     for tid in Tids::new(&database, Direction::Descending).take(args.count) {
         let tid = tid?;
         let transaction = records::named_transaction(&database, tid)?;
-        match args.json {
-            true => output.json(&Line::of(tid, &transaction))?,
-            false => print(&mut output, tid, &transaction)?,
-        }
+        Shown::of(tid, &transaction).print(&mut output, args.json)?;
     }
     output.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(output: &mut Output, tid: Tid, transaction: &Transaction) -> Result<(), Failure> {
-    let packed = if transaction.packed { " packed" } else { "" };
-    let oids = transaction.oids.len();
-    output.line(format_args!("{}: tid={tid} oids={oids}{packed}", tid.time()))?;
-    output.line(format_args!(
-        "user='{}' description='{}' extension={}",
-        Text(&transaction.user),
-        Text(&transaction.description),
-        transaction.extension.len()
-    ))?;
-    output.line("")
+/// What is shown of a transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown<'a> {
+    pub(crate) tid: Tid,
+    pub(crate) user: &'a [u8],
+    pub(crate) description: &'a [u8],
+    pub(crate) extension: &'a [u8],
+    pub(crate) packed: bool,
+    pub(crate) oids: usize,
+}
+
+impl<'a> Shown<'a> {
+    fn of(tid: Tid, transaction: &'a Transaction) -> Self {
+        Self {
+            tid,
+            user: &transaction.user,
+            description: &transaction.description,
+            extension: &transaction.extension,
+            packed: transaction.packed,
+            oids: transaction.oids.len(),
+        }
+    }
+
+    /// Prints it for people, or as a line of JSON.
+    pub(crate) fn print(&self, output: &mut Output, json: bool) -> Result<(), Failure> {
+        if json {
+            return output.json(&Line::of(self));
+        }
+        let packed = if self.packed { " packed" } else { "" };
+        let (tid, oids) = (self.tid, self.oids);
+        output.line(format_args!("{}: tid={tid} oids={oids}{packed}", tid.time()))?;
+        output.line(format_args!(
+            "user='{}' description='{}' extension={}",
+            Text(self.user),
+            Text(self.description),
+            self.extension.len()
+        ))?;
+        output.line("")
+    }
 }
 
 #[derive(Serialize)]
@@ -75,15 +100,15 @@ struct Line {
 }
 
 impl Line {
-    fn of(tid: Tid, transaction: &Transaction) -> Self {
+    fn of(shown: &Shown<'_>) -> Self {
         Self {
-            tid: tid.to_string(),
-            time: tid.time().to_string(),
-            status: if transaction.packed { "p" } else { " " },
-            user: String::from_utf8_lossy(&transaction.user).into_owned(),
-            description: String::from_utf8_lossy(&transaction.description).into_owned(),
-            extension_bytes: transaction.extension.len(),
-            oids: transaction.oids.len(),
+            tid: shown.tid.to_string(),
+            time: shown.tid.time().to_string(),
+            status: if shown.packed { "p" } else { " " },
+            user: String::from_utf8_lossy(shown.user).into_owned(),
+            description: String::from_utf8_lossy(shown.description).into_owned(),
+            extension_bytes: shown.extension.len(),
+            oids: shown.oids,
         }
     }
 }

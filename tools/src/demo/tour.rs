@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::network::Network;
 use super::place::Place;
 use super::sample::{Sample, check_database, check_file};
 use crate::command_line;
@@ -53,6 +54,7 @@ pub(crate) fn run(keep: Option<&Path>) -> Result<ExitCode, Failure> {
     check_file(&sample, Path::new(copy))?;
     demo.say("-> it has the same hashes; ZODB opens it.")?;
     demo.step("Check every byte on disk", &words!["fsck", site])?;
+    demo.network(&sample, Path::new(source), &place.file("cluster"))?;
     demo.say(&format!("\n{}", place.farewell()))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -66,6 +68,48 @@ impl Demo {
         let mut output = Output::standard();
         output.line(text)?;
         output.finish()
+    }
+
+    /// Shows the sample served by a cluster.
+    fn network(&self, sample: &Sample, source: &Path, directory: &Path) -> Result<(), Failure> {
+        let typed = typed(&words![
+            "simple",
+            "--storages",
+            "2",
+            "--replicas",
+            "1",
+            "--import",
+            source,
+            "--dir",
+            directory
+        ]);
+        self.say(&format!(
+            "\n== The same as a cluster: a master, two storages with a copy each, an admin\n\
+             $ neolith{typed} &"
+        ))?;
+        let network = Network::start(source, directory, &self.interrupt)?;
+        let admin = network.admin();
+        let admin = admin.as_str();
+        self.step("Its nodes", &words!["ctl", "-a", admin, "print", "node"])?;
+        self.step("Which storage has which partition", &words!["ctl", "-a", admin, "print", "pt"])?;
+        self.say("\n== A client of the cluster reads everything")?;
+        self.say(&network.read_everything(sample)?)?;
+        self.interrupt.check()?;
+        self.say(&network.load()?)?;
+        self.say("\n== It commits, durably on both storages")?;
+        self.say(&network.commit()?)?;
+        self.step(
+            "The last transactions, over the network",
+            &words!["ctl", "-a", admin, "tail", "-c", "demo", "-n", "1"],
+        )?;
+        self.step("How the cluster is", &words!["ctl", "-a", admin, "print", "summary"])?;
+        self.say("\n== Ctrl-C: the cluster stops in good order")?;
+        network.stop()?;
+        for storage in ["storage1", "storage2"] {
+            let database = directory.join(storage);
+            self.step("Each database is whole", &words!["fsck", &database])?;
+        }
+        Ok(())
     }
 
     /// Prints a title and a command, and runs the command as if it had been typed.
