@@ -30,6 +30,8 @@ struct Report {
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
     reports: BTreeMap<Nid, Report>,
+    /// The greatest id of a table that a storage reported, also of one that is gone since.
+    newest: Option<PartitionTableId>,
     /// Storages whose table has the same id as the newest and other rows, with what to say.
     conflicts: BTreeMap<Nid, String>,
     /// Whether it was said already what is missing.
@@ -82,6 +84,7 @@ impl Recovery {
         match message {
             Message::AnswerRecovery { table_id, truncate_tid, .. } => {
                 self.reports.insert(nid, Report { table_id, truncate: truncate_tid });
+                self.newest = self.newest.max(table_id);
                 let newest = cluster.table.as_ref().map(|table| table.table().id());
                 if table_id.is_some()
                     && table_id >= newest
@@ -111,6 +114,7 @@ impl Recovery {
         }
         let chosen = match &cluster.table {
             Some(_) => self.storages_of_table(cluster),
+            None if self.newest.is_some() => None,
             None => self.storages_of_new_table(cluster),
         };
         let Some(chosen) = chosen else { return };
@@ -168,6 +172,10 @@ impl Recovery {
     /// The storages to operate with, by the table; `None` if it is too early.
     fn storages_of_table(&mut self, cluster: &Cluster) -> Option<BTreeSet<Nid>> {
         let table = cluster.table();
+        if let Some(newest) = self.newest.filter(|newest| *newest > table.table().id()) {
+            self.explain(cluster, &format!("none of them has given table {newest}"));
+            return None;
+        }
         let all_empty = !self.reports.values().any(|report| report.table_id.is_some());
         // A database that is empty has nothing to read, whatever the table says. Only if none has
         // anything, and an operator says so, it is a database that was never used.

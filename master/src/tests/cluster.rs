@@ -71,46 +71,53 @@ impl World {
     /// came are returned.
     pub(super) fn serve(&mut self, name: &'static str, answers: &Answers) -> Vec<&'static str> {
         let mut names = Vec::new();
-        while let Some(came) = self.peer(name).came.pop_front() {
-            let Came::Request(id, message) = came else {
-                names.push(if came == Came::Closed { "closed" } else { "answer" });
-                continue;
-            };
-            names.push(message.name());
-            let answer = match message {
-                Message::AskRecovery {} => Message::AnswerRecovery {
-                    table_id: answers.table.as_ref().map(|table| PartitionTableId::new(table.0)),
-                    backup_tid: None,
-                    truncate_tid: answers.truncate,
-                },
-                Message::AskPartitionTable {} => {
-                    let (id, replicas, rows) = answers.table.clone().unwrap();
-                    let table_id = PartitionTableId::new(id);
-                    Message::AnswerPartitionTable { table_id, replicas, rows }
-                }
-                Message::AskLockedTransactions {} => Message::AnswerLockedTransactions {
-                    transactions: OrderedMap(answers.locked.clone()),
-                },
-                Message::AskFinalTID { .. } => Message::AnswerFinalTID { tid: answers.final_tid },
-                Message::AskLastIDs {} => {
-                    let pack_id = Tid::ZERO;
-                    self.send(name, Message::NotifyPackCompleted { pack_id });
-                    Message::AnswerLastIDs {
-                        last_tid: answers.last_tid,
-                        last_oid: answers.last_oid,
-                        first_tid: answers.last_tid.unwrap_or(Tid::MAX),
-                    }
-                }
-                Message::AskPackOrders { .. } => Message::AnswerPackOrders { orders: Vec::new() },
-                Message::StartOperation { .. } => {
-                    self.send(name, Message::NotifyReady {});
-                    continue;
-                }
-                _ => continue,
-            };
-            self.answer(name, id, answer);
+        while !self.peer(name).came.is_empty() {
+            names.push(self.serve_one(name, answers));
         }
         names
+    }
+
+    /// Has a storage answer the next thing that it is asked or told.
+    pub(super) fn serve_one(&mut self, name: &'static str, answers: &Answers) -> &'static str {
+        let (id, message) = match self.next(name) {
+            Came::Request(id, message) => (id, message),
+            Came::Closed => return "closed",
+            Came::Answer(..) => return "answer",
+        };
+        let kind = message.name();
+        let answer = match message {
+            Message::AskRecovery {} => Message::AnswerRecovery {
+                table_id: answers.table.as_ref().map(|table| PartitionTableId::new(table.0)),
+                backup_tid: None,
+                truncate_tid: answers.truncate,
+            },
+            Message::AskPartitionTable {} => {
+                let (id, replicas, rows) = answers.table.clone().unwrap();
+                let table_id = PartitionTableId::new(id);
+                Message::AnswerPartitionTable { table_id, replicas, rows }
+            }
+            Message::AskLockedTransactions {} => Message::AnswerLockedTransactions {
+                transactions: OrderedMap(answers.locked.clone()),
+            },
+            Message::AskFinalTID { .. } => Message::AnswerFinalTID { tid: answers.final_tid },
+            Message::AskLastIDs {} => {
+                let pack_id = Tid::ZERO;
+                self.send(name, Message::NotifyPackCompleted { pack_id });
+                Message::AnswerLastIDs {
+                    last_tid: answers.last_tid,
+                    last_oid: answers.last_oid,
+                    first_tid: answers.last_tid.unwrap_or(Tid::MAX),
+                }
+            }
+            Message::AskPackOrders { .. } => Message::AnswerPackOrders { orders: Vec::new() },
+            Message::StartOperation { .. } => {
+                self.send(name, Message::NotifyReady {});
+                return kind;
+            }
+            _ => return kind,
+        };
+        self.answer(name, id, answer);
+        kind
     }
 
     /// Has storages answer in turn until nobody is asked any more.

@@ -1,5 +1,13 @@
 //! A master among peers that a test plays, through real bytes.
 
 mod cluster;
+mod commit;
+mod doubt;
+mod hostile;
+mod operators;
+mod packs;
+mod recovery;
+mod replication;
+mod restart;
 mod start;
 mod world;

@@ -1,0 +1,134 @@
+//! Transactions in doubt: committed everywhere, or nowhere.
+
+use model::{ClusterState, Oid, Tid, Ttid};
+use net::Message;
+
+use super::cluster::*;
+use super::world::*;
+
+/// Ttid and tid of partition 0, whose cells are on S1 and S2.
+const TTID: Ttid = Ttid::new(400);
+const TID: Tid = Tid::new(408);
+
+fn table() -> Answers {
+    let rows = rows(&["1U 2U", "1U 2U", "1U 2U", "1U 2U"]);
+    let last_tid = Some(Tid::new(300));
+    Answers { last_tid, ..Answers::with_table(3, 1, rows) }
+}
+
+/// Two storages join; names of what each was asked and told.
+fn verify(first: &Answers, second: &Answers) -> (World, Vec<Message>, Vec<Message>) {
+    let mut world = World::new(options());
+    world.join_admin();
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.join_storage("s2", Some(storage(2)), 2002);
+    let mut told = [Vec::new(), Vec::new()];
+    for _ in 0..10 {
+        for (index, (name, answers)) in [("s1", first), ("s2", second)].into_iter().enumerate() {
+            while let Some(came) = world.peer(name).came.front() {
+                if let Came::Request(_, message) = came {
+                    told[index].push(message.clone());
+                }
+                world.serve_one(name, answers);
+            }
+        }
+    }
+    assert_eq!(world.state(), ClusterState::Running);
+    let [one, two] = told;
+    (world, one, two)
+}
+
+#[test]
+fn r01_one_lock_found_anywhere_completes_the_commit() {
+    let locked = Answers { locked: vec![(TTID, Some(TID))], ..table() };
+    let voted = Answers { locked: vec![(TTID, None)], ..table() };
+    let (_, one, two) = verify(&voted, &locked);
+    let validate = Message::ValidateTransaction { ttid: TTID, tid: TID };
+    assert!(one.contains(&validate) && two.contains(&validate));
+    // They are told before they are asked for their ids.
+    let place = |all: &[Message], name| all.iter().position(|one| one.name() == name).unwrap();
+    assert!(place(&one, "ValidateTransaction") < place(&one, "AskLastIDs"));
+}
+
+#[test]
+fn r01_a_commit_that_one_node_unlocked_already_is_completed_on_the_other() {
+    let voted = Answers { locked: vec![(TTID, None)], ..table() };
+    let unlocked = Answers { final_tid: Some(TID), last_tid: Some(TID), ..table() };
+    let (mut world, one, two) = verify(&voted, &unlocked);
+    assert!(one.contains(&Message::ValidateTransaction { ttid: TTID, tid: TID }));
+    assert!(two.contains(&Message::AskFinalTID { ttid: TTID }));
+    assert!(!two.iter().any(|message| message.name() == "ValidateTransaction"));
+    assert_eq!(world.last_tid(), TID);
+}
+
+#[test]
+fn r19_what_nobody_locked_is_not_committed() {
+    let voted = Answers { locked: vec![(TTID, None)], ..table() };
+    let (mut world, one, two) = verify(&voted, &table());
+    assert!(two.contains(&Message::AskFinalTID { ttid: TTID }));
+    let all = one.iter().chain(&two);
+    assert!(all.clone().all(|message| message.name() != "ValidateTransaction"));
+    assert_eq!(world.last_tid(), Tid::new(300));
+}
+
+#[test]
+fn the_last_ids_are_the_greatest_of_all() {
+    let first = Answers { last_oid: Some(Oid::new(70)), ..table() };
+    let second = Answers { last_tid: Some(Tid::new(500)), ..table() };
+    let (mut world, ..) = verify(&first, &second);
+    assert_eq!(world.last_tid(), Tid::new(500));
+    world.join_client("c1");
+    world.ask("c1", Message::AskNewOIDs { count: 2 });
+    let oids = vec![Oid::new(71), Oid::new(72)];
+    assert_eq!(world.until_answer("c1"), Message::AnswerNewOIDs { oids });
+}
+
+#[test]
+fn a_storage_lost_in_verification_is_not_waited_for() {
+    let mut world = World::new(options());
+    world.join_admin();
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.join_storage("s2", Some(storage(2)), 2002);
+    for name in ["s1", "s2"] {
+        for _ in 0..2 {
+            let (id, message) = world.request(name);
+            if message.name() == "AskRecovery" {
+                let table_id = Some(model::PartitionTableId::new(3));
+                let (backup_tid, truncate_tid) = (None, None);
+                let answer = Message::AnswerRecovery { table_id, backup_tid, truncate_tid };
+                world.answer(name, id, answer);
+            }
+        }
+        let (id, _) = world.until(name, "AskPartitionTable");
+        let (_, replicas, rows) = table().table.unwrap();
+        let table_id = model::PartitionTableId::new(3);
+        world.answer(name, id, Message::AnswerPartitionTable { table_id, replicas, rows });
+    }
+    assert_eq!(world.state(), ClusterState::Verifying);
+    world.lose("s2");
+    world.serve("s1", &table());
+    assert_eq!(world.state(), ClusterState::Running);
+    assert_eq!(world.table(), (Some(4), vec!["1U 2O".to_owned(); 4]));
+}
+
+#[test]
+fn the_last_readable_storage_lost_in_verification_brings_recovery_back() {
+    let mut world = World::new(options());
+    world.join_admin();
+    let single = Answers::with_table(3, 0, rows(&["1U", "1U", "1U", "1U"]));
+    world.join_storage("s1", Some(storage(1)), 2001);
+    let (id, _) = world.until("s1", "AskRecovery");
+    let table_id = Some(model::PartitionTableId::new(3));
+    let (backup_tid, truncate_tid) = (None, None);
+    world.answer("s1", id, Message::AnswerRecovery { table_id, backup_tid, truncate_tid });
+    let (id, _) = world.until("s1", "AskPartitionTable");
+    let (_, replicas, rows) = single.table.clone().unwrap();
+    let table_id = model::PartitionTableId::new(3);
+    world.answer("s1", id, Message::AnswerPartitionTable { table_id, replicas, rows });
+    assert_eq!(world.state(), ClusterState::Verifying);
+    world.lose("s1");
+    assert_eq!(world.state(), ClusterState::Recovering);
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.serve("s1", &single);
+    assert_eq!(world.state(), ClusterState::Running);
+}
