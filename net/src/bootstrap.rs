@@ -76,6 +76,8 @@ pub struct Bootstrap {
     turn: usize,
     link: Option<LinkId>,
     current: usize,
+    /// Attempts since the search began.
+    attempts: usize,
 }
 
 impl Bootstrap {
@@ -85,7 +87,7 @@ impl Bootstrap {
     /// If there is none.
     pub fn new(identity: Identity, masters: Vec<Address>) -> Self {
         assert!(!masters.is_empty(), "a node is told of at least one master");
-        Self { identity, masters, turn: 0, link: None, current: 0 }
+        Self { identity, masters, turn: 0, link: None, current: 0, attempts: 0 }
     }
 
     /// What the node says of itself; it changes with its id.
@@ -126,7 +128,6 @@ impl Bootstrap {
         self.current = self.turn % self.masters.len();
         self.turn = self.current + 1;
         let link = links.connect(now, &self.masters[self.current]);
-        links.identified(link);
         links.ask(link, &self.identity.request(), context);
         self.link = Some(link);
     }
@@ -147,6 +148,7 @@ impl Bootstrap {
                 your_nid: Some(nid),
             } => {
                 self.link = None;
+                self.attempts = 0;
                 self.identity.nid = Some(nid);
                 // The next search begins with the one that was primary.
                 self.turn = self.current;
@@ -169,7 +171,11 @@ impl Bootstrap {
                     return BootstrapStep::Refused { address, text };
                 }
             }
-            _ => self.start(now, links, context),
+            other => {
+                let address = &self.masters[self.current];
+                tracing::warn!(%address, answer = other.name(), "a master was expected there");
+                self.start(now, links, context);
+            }
         }
         BootstrapStep::Searching
     }
@@ -185,6 +191,11 @@ impl Bootstrap {
         let address = &self.masters[self.current];
         tracing::debug!(%address, %reason, "no answer of a master");
         self.link = None;
+        self.attempts += 1;
+        if self.attempts == self.masters.len() {
+            let masters = &self.masters;
+            tracing::warn!(?masters, last = %reason, "no master answers; they are tried again");
+        }
         self.start(now, links, context);
     }
 }

@@ -162,7 +162,8 @@ impl<C> Links<C> {
         self.now = now;
     }
 
-    /// Opens a connection. It can be sent to at once.
+    /// Opens a connection. It can be sent to at once, and the peer counts as identified: it is the
+    /// owner that chose it.
     pub fn connect(&mut self, now: Duration, address: &Address) -> LinkId {
         let earliest = self.attempts.get(address).map(|last| *last + self.reconnect_delay);
         let at = earliest.map_or(now, |earliest| earliest.max(now));
@@ -170,6 +171,7 @@ impl<C> Links<C> {
         self.opened += 1;
         let link = LinkId::opened(self.opened);
         self.insert(link, address.clone());
+        self.identified(link);
         self.actions.push_back(Action::Connect { link, address: address.clone(), at });
         link
     }
@@ -237,11 +239,19 @@ impl<C> Links<C> {
         }
     }
 
-    /// Sends a request; `context` comes back with its answer.
+    /// Sends a request; `context` comes back with its answer, or with [`Incoming::Closed`], unless
+    /// that was handled already or the connection was closed here.
     pub fn ask(&mut self, link: LinkId, message: &Message, context: C) {
         if let Some(found) = self.open(link) {
             found.connection.ask(message, context);
-            self.sent(link);
+            return self.sent(link);
+        }
+        let told = self.incoming.iter_mut().find_map(|incoming| match incoming {
+            Incoming::Closed { link: closed, requests, .. } if *closed == link => Some(requests),
+            _ => None,
+        });
+        if let Some(requests) = told {
+            requests.push(context);
         }
     }
 

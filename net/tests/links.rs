@@ -153,73 +153,67 @@ fn ping_is_answered_behind_what_was_queued_also_before_anything_else_is_said() {
     assert_eq!(sent[..], expected.concat());
 }
 
+/// What peers may send that is wrong, and what is said about it.
+const WRONG: [(&str, &[u8], &str); 13] = [
+    (
+        "HTTP",
+        b"GET / HTTP/1.0\r\n\r\n",
+        "the peer does not speak NEO (but HTTP, perhaps): \
+        GET / HTTP/1.0\\r\\n\\r\\n",
+    ),
+    (
+        "TLS",
+        b"\x16\x03\x01\x00",
+        "the peer does not speak NEO (but TLS, perhaps): \
+        \\x16\\x03\\x01\\x00",
+    ),
+    (
+        "an old NEO",
+        b"\0\0\0\x04\0\0\0\0\0\x01",
+        "the peer does not speak NEO (but its version \
+        before 5, perhaps): \\x00\\x00\\x00\\x04\\x00\\x00\\x00\\x00\\x00\\x01",
+    ),
+    (
+        "version 4",
+        b"\x92\xa3NEO\x04",
+        "the peer speaks version 4 of the protocol, this node \
+        version 5",
+    ),
+    (
+        "version 6 and more",
+        b"\x92\xa3NEO\x06\x93\x00",
+        "the peer speaks version 6 of the \
+        protocol, this node version 5",
+    ),
+    ("no list", b"\x92\xa3NEO\x05\xc1", "malformed packet: expected a list of 3 values"),
+    ("text", b"\x92\xa3NEO\x05\xa3str", "malformed packet: expected a list of 3 values"),
+    ("an unknown code", b"\x92\xa3NEO\x05\x93\x00\xcd\x7f\xfe\x90", "unknown packet code 0x7ffe"),
+    ("an unknown answer", b"\x92\xa3NEO\x05\x93\x00\xcd\x80\x03\x90", "unknown packet code 0x8003"),
+    (
+        "an answer that nobody asked for",
+        b"\x92\xa3NEO\x05\x93\x00\xcd\x80\x02\x90",
+        "unexpected answer Pong",
+    ),
+    (
+        "too few arguments",
+        b"\x92\xa3NEO\x05\x93\x00\x01\x92\x01\x02",
+        "malformed packet: expected another number of fields",
+    ),
+    (
+        "nil for a cluster",
+        b"\x92\xa3NEO\x05\x93\x00\x01\x96\xd4\x04\x02\xc0\xc0\xc0\xc0\x80",
+        "malformed packet: expected a string of bytes",
+    ),
+    (
+        "a long string",
+        b"\x92\xa3NEO\x05\x93\x00\x01\x96\xd4\x04\x02\xc0\xc0\xc6\xff\xff\xff\xff",
+        "a string of length 4294967295, but the limit is 65536",
+    ),
+];
+
 #[test]
-fn who_breaks_the_protocol_loses_the_connection_after_what_was_asked_before_is_answered() {
-    let cases: [(&str, &[u8], &str); 13] = [
-        (
-            "HTTP",
-            b"GET / HTTP/1.0\r\n\r\n",
-            "the peer does not speak NEO (but HTTP, perhaps): \
-            GET / HTTP/1.0\\r\\n\\r\\n",
-        ),
-        (
-            "TLS",
-            b"\x16\x03\x01\x00",
-            "the peer does not speak NEO (but TLS, perhaps): \
-            \\x16\\x03\\x01\\x00",
-        ),
-        (
-            "an old NEO",
-            b"\0\0\0\x04\0\0\0\0\0\x01",
-            "the peer does not speak NEO (but its version \
-            before 5, perhaps): \\x00\\x00\\x00\\x04\\x00\\x00\\x00\\x00\\x00\\x01",
-        ),
-        (
-            "version 4",
-            b"\x92\xa3NEO\x04",
-            "the peer speaks version 4 of the protocol, this node \
-            version 5",
-        ),
-        (
-            "version 6 and more",
-            b"\x92\xa3NEO\x06\x93\x00",
-            "the peer speaks version 6 of the \
-            protocol, this node version 5",
-        ),
-        ("no list", b"\x92\xa3NEO\x05\xc1", "malformed packet: expected a list of 3 values"),
-        ("text", b"\x92\xa3NEO\x05\xa3str", "malformed packet: expected a list of 3 values"),
-        (
-            "an unknown code",
-            b"\x92\xa3NEO\x05\x93\x00\xcd\x7f\xfe\x90",
-            "unknown packet code 0x7ffe",
-        ),
-        (
-            "an unknown answer",
-            b"\x92\xa3NEO\x05\x93\x00\xcd\x80\x03\x90",
-            "unknown packet code 0x8003",
-        ),
-        (
-            "an answer that nobody asked for",
-            b"\x92\xa3NEO\x05\x93\x00\xcd\x80\x02\x90",
-            "unexpected answer Pong",
-        ),
-        (
-            "too few arguments",
-            b"\x92\xa3NEO\x05\x93\x00\x01\x92\x01\x02",
-            "malformed packet: expected another number of fields",
-        ),
-        (
-            "nil for a cluster",
-            b"\x92\xa3NEO\x05\x93\x00\x01\x96\xd4\x04\x02\xc0\xc0\xc0\xc0\x80",
-            "malformed packet: expected a string of bytes",
-        ),
-        (
-            "a long string",
-            b"\x92\xa3NEO\x05\x93\x00\x01\x96\xd4\x04\x02\xc0\xc0\xc6\xff\xff\xff\xff",
-            "a string of length 4294967295, but the limit is 65536",
-        ),
-    ];
-    for (name, bytes, expected) in cases {
+fn who_breaks_the_protocol_loses_the_connection() {
+    for (name, bytes, expected) in WRONG {
         let mut server = Side::accepted();
         server.receive(bytes);
         assert_eq!(server.closed().expect(name).to_string(), expected, "{name}");
@@ -230,6 +224,10 @@ fn who_breaks_the_protocol_loses_the_connection_after_what_was_asked_before_is_a
         assert_eq!(sent.len() > HANDSHAKE.len(), is_told, "{name}: {sent:?}");
         assert!(server.is_closed(), "{name}");
     }
+}
+
+#[test]
+fn what_was_asked_before_something_wrong_is_still_answered() {
     let mut server = Side::accepted();
     server.receive(&[&HANDSHAKE[..], &[0x93, 5, 2, 0x90, 0xc1]].concat());
     assert!(matches!(server.closed(), Some(CloseReason::Malformed(Malformed::Expected(_)))));
