@@ -91,7 +91,10 @@ fn set_cluster_state(
     }
     cluster.wire.answer(link, id, &Message::ack("Cluster state changed"));
     match state {
-        ClusterState::Verifying => cluster.startup_allowed = true,
+        ClusterState::Verifying => {
+            cluster.startup_allowed = true;
+            cluster.startup_requested = true;
+        }
         _ => cluster.follow_with(Next::Stop),
     }
 }

@@ -33,6 +33,9 @@ pub(crate) struct Cluster {
     /// Whether one readable cell a partition is enough to start, since an operator says so, or
     /// since it was this master that operated before.
     pub(crate) startup_allowed: bool,
+    /// Whether an operator says so: only then may storages that are all empty be taken for a
+    /// database that was never used.
+    pub(crate) startup_requested: bool,
     /// Up to where the storages have to truncate.
     pub(crate) truncate: Option<Tid>,
     /// What is to follow.

@@ -58,13 +58,13 @@ impl Waiting {
 }
 
 impl Applicant {
-    /// Reads the request; anything else is no introduction.
-    pub(crate) fn of(link: LinkId, id: u32, message: Message) -> Result<Self, Message> {
+    /// Reads the request; anything else is no introduction, and only its name counts.
+    pub(crate) fn of(link: LinkId, id: u32, message: Message) -> Result<Self, &'static str> {
         match message {
             Message::RequestIdentification { node_type, nid, address, cluster, extra, .. } => {
                 Ok(Self { link, id, node_type, nid, address, cluster, extra })
             }
-            other => Err(other),
+            other => Err(other.name()),
         }
     }
 

@@ -85,6 +85,7 @@ impl Master {
             ledger,
             state: ClusterState::Recovering,
             startup_allowed: false,
+            startup_requested: false,
             truncate: None,
             next: None,
             options,
@@ -175,7 +176,7 @@ impl Master {
         let refusal = match Applicant::of(link, id, message) {
             Ok(_) if self.waiting.contains(link) => "it waits already".to_owned(),
             Ok(applicant) => return self.apply(applicant),
-            Err(other) => format!("{} before identification", other.name()),
+            Err(name) => format!("{name} before identification"),
         };
         self.waiting.remove(link);
         self.cluster.wire.refuse(link, id, ErrorCode::ProtocolError, refusal);
@@ -287,8 +288,20 @@ impl Master {
         }
     }
 
+    /// Peers whose connections were closed here, such as those that were refused something, are
+    /// lost like any other. At the end of all everybody is closed, and nobody is lost.
+    fn lose_closed(&mut self) {
+        while self.exit.is_none()
+            && !matches!(self.cluster.next, Some(Next::End(_)))
+            && let Some(link) = self.cluster.wire.next_closing()
+        {
+            self.lost(link);
+        }
+    }
+
     /// Does what is to follow, until nothing is.
     fn settle(&mut self) {
+        self.lose_closed();
         // What follows a change is for when that is durable.
         while !self.cluster.wire.is_held() {
             if let Phase::Recovering(recovery) = &mut self.phase {
@@ -302,6 +315,7 @@ impl Master {
             if self.exit.is_some() {
                 break;
             }
+            self.lose_closed();
         }
         if self.terminating.is_some() && self.exit.is_none() {
             self.try_terminate();
@@ -393,7 +407,8 @@ impl Machine for Master {
         let reservation = has_clients.then(|| self.reserved_at + RESERVATION_INTERVAL);
         let termination = self.terminating.map(|since| since + TERMINATION_MAX);
         let stop = match &self.phase {
-            Phase::Stopping(stopping) => Some(stopping.deadline()),
+            // After that only locks are waited for, however long they take.
+            Phase::Stopping(stopping) => Some(stopping.deadline()).filter(|until| *until > now),
             _ => None,
         };
         // Without a descriptor, whether the log was written has to be looked for.
@@ -461,6 +476,7 @@ fn early_storage_request(cluster: &mut Cluster, nid: Nid, link: LinkId, id: u32,
 fn leave_operation(cluster: &mut Cluster, truncate: Option<model::Tid>) {
     // It restarts by itself, unless something has to be truncated first.
     cluster.startup_allowed = truncate.is_none() && cluster.truncate.is_none();
+    cluster.startup_requested = false;
     let clients: Vec<(Nid, LinkId)> = cluster.nodes.identified(NodeType::Client).collect();
     for (nid, link) in clients {
         cluster.wire.send(link, &Message::StopOperation {});

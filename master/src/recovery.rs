@@ -118,9 +118,9 @@ impl Recovery {
             None => self.storages_of_new_table(cluster),
         };
         let Some(chosen) = chosen else { return };
-        let is_asked =
-            |nid: &Nid| cluster.nodes.link(*nid).is_some_and(|link| cluster.wire.is_asked(link));
-        if chosen.is_empty() || chosen.iter().any(is_asked) {
+        // One that is just being asked, whoever it is, may know of a newer table.
+        let mut storages = cluster.nodes.identified(NodeType::Storage);
+        if chosen.is_empty() || storages.any(|(_, link)| cluster.wire.is_asked(link)) {
             return;
         }
         if cluster.table.is_some() && self.truncate_first(cluster) {
@@ -181,7 +181,7 @@ impl Recovery {
         // anything, and an operator says so, it is a database that was never used.
         let serves = |nid: Nid| {
             cluster.nodes.link(nid).is_some()
-                && (self.has_table(nid) || all_empty && cluster.startup_allowed)
+                && (self.has_table(nid) || all_empty && cluster.startup_requested)
         };
         let missing = table
             .partitions()
@@ -240,7 +240,9 @@ impl Recovery {
             .filter(|(_, report)| report.truncate.is_none_or(|other| tid < other));
         let unaware: Vec<Nid> = unaware.map(|(nid, _)| *nid).collect();
         for nid in &unaware {
-            if let Some(link) = cluster.nodes.link(*nid) {
+            if let Some(link) = cluster.nodes.link(*nid)
+                && !cluster.wire.is_asked(link)
+            {
                 cluster.wire.send(link, &Message::Truncate { tid });
                 self.storage_joined(cluster, *nid);
             }
@@ -308,7 +310,8 @@ impl Recovery {
     }
 }
 
-/// Takes over a table and tells the admins, who learn of its nodes first.
+/// Takes over a table and tells the admins, who learn of its nodes first. So do the storages, which
+/// get the table later.
 fn adopt(cluster: &mut Cluster, table: PartitionTable) {
     cluster.set_table(table);
     let unknown = cluster.table().nodes().into_iter();
@@ -321,7 +324,11 @@ fn adopt(cluster: &mut Cluster, table: PartitionTable) {
     let timestamp = cluster.id_clock.next(cluster.now.unix);
     let nodes: Vec<NodeInformation> =
         unknown.iter().filter_map(|nid| cluster.nodes.information(*nid)).collect();
-    cluster.send_to_all(NodeType::Admin, &Message::NotifyNodeInformation { timestamp, nodes });
+    let message = Message::NotifyNodeInformation { timestamp, nodes };
+    cluster.send_to_all(NodeType::Admin, &message);
+    if !unknown.is_empty() {
+        cluster.send_to_all(NodeType::Storage, &message);
+    }
     let message = cluster.table_message();
     cluster.send_to_all(NodeType::Admin, &message);
 }

@@ -179,7 +179,7 @@ impl Verification {
         }
         let nodes = cluster.table().readable_nodes();
         let completed = nodes.iter().filter_map(|nid| cluster.nodes.get(*nid)?.completed_pack);
-        let first_id = completed.min().map_or(Tid::ZERO, |id| Tid::new(id.get() + 1));
+        let first_id = completed.min().map_or(Tid::ZERO, |id| Tid::new(id.get().saturating_add(1)));
         for nid in nodes {
             let message = Message::AskPackOrders { first_id };
             self.ask(cluster, nid, &message, Asked::PackOrders);

@@ -1,6 +1,6 @@
 //! The connections of a master, and what waits for the log before it goes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use model::Ttid;
@@ -45,11 +45,18 @@ pub(crate) struct Wire {
     held: Option<Vec<Output>>,
     /// How many requests each peer has not answered.
     unanswered: BTreeMap<LinkId, u32>,
+    /// Connections that were closed here, of which nobody else tells that they ended.
+    closing: VecDeque<LinkId>,
 }
 
 impl Wire {
     pub(crate) fn new(reconnect_delay: Duration) -> Self {
-        Self { links: Links::new(reconnect_delay), held: None, unanswered: BTreeMap::new() }
+        Self {
+            links: Links::new(reconnect_delay),
+            held: None,
+            unanswered: BTreeMap::new(),
+            closing: VecDeque::new(),
+        }
     }
 
     /// Lets nothing out from now on.
@@ -114,10 +121,16 @@ impl Wire {
     /// Closes a connection when everything is sent.
     pub(crate) fn close(&mut self, link: LinkId) {
         self.unanswered.remove(&link);
+        self.closing.push_back(link);
         match &mut self.held {
             Some(held) => held.push(Output::Close(link)),
             None => self.links.close(link),
         }
+    }
+
+    /// The next connection that was closed here: its peer is as lost as one that went by itself.
+    pub(crate) fn next_closing(&mut self) -> Option<LinkId> {
+        self.closing.pop_front()
     }
 
     /// Takes note that a request was answered.

@@ -38,7 +38,6 @@ impl Operation {
             | Message::AskFinishTransaction { .. }
             | Message::AskFinalTID { .. }
             | Message::FailedVote { .. }
-            | Message::AbortTransaction { .. }
                 if read_only =>
             {
                 let text = "read-only access as requested by the client";
@@ -53,8 +52,9 @@ impl Operation {
             }
             Message::AskFinalTID { ttid } => self.final_tid(cluster, link, id, ttid),
             Message::AbortTransaction { ttid, nids } => {
-                self.abort(cluster, link, id, ttid, &nids);
+                self.abort(cluster, link, ttid, &nids);
             }
+            Message::CloseClient {} => cluster.wire.close(link),
             Message::AskPackOrders { first_id } => {
                 self.pack_orders(cluster, link, id, first_id, false);
             }
@@ -175,14 +175,14 @@ impl Operation {
     }
 
     /// Drops a transaction. In doubt who knows of it, the client names all it thought to write to;
-    /// those that wait for its end are told too.
-    fn abort(&mut self, cluster: &mut Cluster, link: LinkId, id: u32, ttid: Ttid, nids: &[Nid]) {
+    /// those that wait for its end are told too. A notification is never refused: NEO/py's clients
+    /// do not survive an error that answers one.
+    fn abort(&mut self, cluster: &mut Cluster, link: LinkId, ttid: Ttid, nids: &[Nid]) {
         match self.transactions.of_client(ttid, link) {
             // It may have been dropped here already.
             None => tracing::debug!(%ttid, "told to drop an unknown transaction"),
             Some(transaction) if transaction.finish.is_some() => {
-                let text = format!("the commit of {ttid} was already requested");
-                cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
+                tracing::warn!(%ttid, "told to drop a transaction whose commit was requested");
             }
             Some(_) => {
                 self.drop_transaction(cluster, ttid, nids);
@@ -195,8 +195,8 @@ impl Operation {
     pub(super) fn drop_transaction(&mut self, cluster: &mut Cluster, ttid: Ttid, nids: &[Nid]) {
         let Some(transaction) = self.transactions.remove(ttid) else { return };
         let mut told = transaction.replicating;
-        told.extend(nids);
-        for nid in told.iter().filter(|nid| self.ready.contains_key(nid)) {
+        told.extend(nids.iter().filter(|nid| self.ready.contains_key(nid)));
+        for nid in &told {
             if let Some(link) = cluster.nodes.link(*nid) {
                 cluster.wire.send(link, &Message::AbortTransaction { ttid, nids: Vec::new() });
             }

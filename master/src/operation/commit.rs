@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::{Nid, NodeType, PartitionId, Tid, Ttid};
-use net::{ErrorCode, LinkId, Message};
+use net::{ErrorCode, LinkId, Message, PackRequest};
 
 use super::clients::FinishRequest;
 use super::serving::Operation;
@@ -101,19 +101,7 @@ impl Operation {
         if let Some(oid) = request.oids.iter().max() {
             cluster.ids.stored_oid(*oid);
         }
-        let pack_approved = request.pack.as_ref().is_some_and(|pack| {
-            let approved = cluster.packs.order(tid, pack);
-            if approved {
-                cluster.ledger.propose(Command::PackSigned { id: tid, approved });
-            }
-            approved
-        });
-        let message = Message::AskLockInformation { ttid, tid, pack_approved };
-        for nid in &involved {
-            if let Some(link) = cluster.nodes.link(*nid) {
-                cluster.wire.ask(link, &message, Asked::Lock(ttid));
-            }
-        }
+        ask_to_lock(cluster, ttid, tid, request.pack.as_ref(), &involved);
         let finish = Finish {
             tid,
             oids: request.oids,
@@ -248,6 +236,26 @@ impl FinishRequest {
     fn into_message(self) -> Message {
         let Self { ttid, oids, deleted, checked, pack } = self;
         Message::AskFinishTransaction { ttid, oids, deleted, checked, pack }
+    }
+}
+
+/// Has storages lock a transaction, and sign the pack order that rides on it.
+fn ask_to_lock(
+    cluster: &mut Cluster,
+    ttid: Ttid,
+    tid: Tid,
+    pack: Option<&PackRequest>,
+    involved: &BTreeSet<Nid>,
+) {
+    let pack_approved = pack.is_some_and(|pack| cluster.packs.order(tid, pack));
+    if pack_approved {
+        cluster.ledger.propose(Command::PackSigned { id: tid, approved: true });
+    }
+    let message = Message::AskLockInformation { ttid, tid, pack_approved };
+    for nid in involved {
+        if let Some(link) = cluster.nodes.link(*nid) {
+            cluster.wire.ask(link, &message, Asked::Lock(ttid));
+        }
     }
 }
 

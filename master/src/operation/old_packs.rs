@@ -75,8 +75,10 @@ impl Operation {
             }
             while let Some(partition) = missing.pop_first() {
                 let table = cluster.table().table();
-                let readable = table.readable(partition);
-                let ready = readable.filter(|nid| self.ready.contains_key(nid)).next();
+                let ready = {
+                    let mut readable = table.readable(partition);
+                    readable.find(|nid| self.ready.contains_key(nid))
+                };
                 let Some(nid) = ready else { continue };
                 let is_readable = |partition: &PartitionId| {
                     table.cell_state(*partition, nid).is_some_and(CellState::is_readable)

@@ -35,7 +35,7 @@ impl Packs {
                 None => {
                     self.orders.insert(id, Order { state, waiting: Vec::new() });
                     if self.completed.is_some_and(|completed| completed > id) {
-                        self.completed = Some(Tid::new(id.get() - 1));
+                        self.completed = id.get().checked_sub(1).map(Tid::new);
                     }
                 }
             }

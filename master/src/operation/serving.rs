@@ -72,6 +72,7 @@ impl Operation {
         {
             cluster.wire.send(link, &Message::NotifyPackSigned { approved, rejected });
         }
+        self.ask_old_packs(cluster);
         self.retry(cluster);
     }
 

@@ -115,6 +115,8 @@ impl Operation {
         let changes = replicated(cluster.table(), nid, partition);
         cluster.change_table(None, changes);
         self.update_completed_pack(cluster);
+        self.ask_old_packs(cluster);
+        self.retry(cluster);
     }
 
     /// Answers with orders from one on: all for clients, the first approved one for storages.

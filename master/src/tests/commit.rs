@@ -225,7 +225,7 @@ fn a_storage_that_dies_is_not_waited_for() {
     world.skip("c2");
     world.finish("c1", ttid, &[1]);
     world.lock("s3");
-    if ttid.get() % 2 == 0 {
+    if ttid.get().is_multiple_of(2) {
         world.lock("s2");
     }
     assert!(world.skip("c1").is_empty());

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use engine::disk::{Disk, MemoryDisk};
-use model::{ClusterState, Nid, NodeType, Now, Oid, PartitionCount, PartitionId, Tid, Ttid};
-use net::{
-    Action, Address, ErrorCode, Event, Extra, Incoming, LinkId, Links, Machine, Message, Value,
-};
+use model::{Nid, NodeType, Now, PartitionCount};
+use net::{Action, Address, Event, Extra, Incoming, LinkId, Links, Machine, Message, Value};
 
 use crate::{Error, Master, MasterExit, MasterOptions};
 
