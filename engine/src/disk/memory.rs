@@ -37,6 +37,7 @@
 //!
 //! **Queues.** Requests are carried out when completions are polled, in the order in which they
 //! were submitted; with [`Faults::slow_permille`] in random order, some of them not until later.
+//! With [`MemoryDisk::hold_requests`] they wait until somebody who keeps time lets them be done.
 //!
 //! **Damage.** [`MemoryDisk::flip`] flips a bit of what is stored.
 //!
@@ -50,6 +51,7 @@ mod names;
 mod queue;
 mod state;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -113,6 +115,17 @@ impl MemoryDisk {
     /// The limit set with [`Self::set_capacity`].
     pub fn capacity(&self) -> Option<u64> {
         self.lock().capacity
+    }
+
+    /// Holds back requests of queues, so that time passes between submission and completion, or
+    /// lets them be done at the next poll. A poll that waits has them done all the same.
+    pub fn hold_requests(&self, hold: bool) {
+        self.lock().plan.holds_requests = hold;
+    }
+
+    /// Requests of queues that were submitted and not carried out.
+    pub fn outstanding(&self) -> usize {
+        self.lock().queues.values().map(VecDeque::len).sum()
     }
 
     /// Whether [`Fault::Crash`] has happened: every call on the disk and its files fails with

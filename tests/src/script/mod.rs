@@ -31,12 +31,14 @@
 //! | `signal terminate` | the system signals (or `flush`) |
 //! | `restart [OPTIONS]` | the process is killed, and started again; options as before where none are given |
 //! | `crash [OPTIONS]` | the same, but the power fails: what was not synced is lost |
-//! | `hold` | the machine is not told that its disk is done, until `release` |
+//! | `hold` | the disk does nothing that it is asked for, until `release` |
 //! | `do ..` | what else this kind of machine can be asked for |
 //!
 //! What is written by the machine and by the peers goes through two codecs that know nothing of
 //! each other: net's, and the one here, which is made of rmpv and `packets.txt`.
 
+mod call;
+mod describe;
 mod encode;
 mod error;
 mod moment;
@@ -50,6 +52,8 @@ mod term;
 mod variables;
 mod verify;
 
+pub(crate) use call::{Call, shorten_ids};
+pub(crate) use describe::describe_packets;
 pub use error::ScriptError;
 pub use runner::Runner;
 pub use setting::Setting;

@@ -142,7 +142,8 @@ fn nid(number: i64) -> String {
     }
 }
 
-fn id(id: u64) -> String {
+/// An oid, tid or ttid.
+pub(super) fn id(id: u64) -> String {
     match id {
         u64::MAX => String::from("INVALID"),
         _ if id == i64::MAX.cast_unsigned() => String::from("MAX_TID"),

@@ -41,8 +41,6 @@ pub struct Runner {
     connecting: Vec<(LinkId, Address)>,
     accepted: u64,
     variables: Variables,
-    /// Whether the machine is told what its disk did.
-    disk_answers: bool,
     lines: Vec<Line>,
 }
 
@@ -58,7 +56,6 @@ impl Runner {
             connecting: Vec::new(),
             accepted: 0,
             variables: Variables::default(),
-            disk_answers: true,
             lines: Vec::new(),
         }
     }
@@ -72,8 +69,12 @@ impl Runner {
         for section in Section::parse(script) {
             let mut last_line = 0;
             for (line, command) in section.commands() {
-                self.command(&command).map_err(|text| ScriptError { line, text })?;
                 last_line = line;
+                if let Err(text) = self.command(&command) {
+                    let output = self.take_output().unwrap_or_else(|error| vec![error]);
+                    let text = format!("{text}; before that:\n{}", output.join("\n"));
+                    return Err(ScriptError { line, text });
+                }
             }
             let output = self.take_output();
             let output = output.map_err(|text| ScriptError { line: last_line, text })?;
@@ -118,14 +119,8 @@ impl Runner {
             "close" => self.close(rest),
             "advance" => self.advance(rest),
             "signal" => self.signal(rest),
-            "hold" => {
-                self.disk_answers = false;
-                Ok(())
-            }
-            "release" => {
-                self.disk_answers = true;
-                self.settle()
-            }
+            "hold" => self.hold_disk(true),
+            "release" => self.hold_disk(false),
             "do" => self.operate(rest),
             _ => match (word.strip_suffix('>'), word.strip_suffix('?')) {
                 (Some(name), _) => self.send(name, rest),
@@ -276,6 +271,12 @@ impl Runner {
         self.handle(Event::Signal(signal))
     }
 
+    /// Has the disk wait with what it is asked for, or do it.
+    fn hold_disk(&mut self, hold: bool) -> Result<(), String> {
+        self.setting.disk().ok_or("there is no disk")?.hold_requests(hold);
+        self.settle()
+    }
+
     fn operate(&mut self, words: &str) -> Result<(), String> {
         let now = self.now();
         let node = self.node.as_mut().ok_or("there is no machine")?;
@@ -327,7 +328,7 @@ impl Runner {
             let is_due = node.deadline().is_some_and(|deadline| deadline <= now.monotonic);
             if is_due {
                 node.handle(now, Event::Timer);
-            } else if disk.is_some() && self.disk_answers {
+            } else if disk.is_some() {
                 node.handle(now, Event::Disk);
             }
             let at_rest = !moved && !is_due && reports.is_empty();
@@ -371,10 +372,12 @@ impl Runner {
             }
             Action::Read { link, on } => {
                 let name = self.name_of(link);
-                self.say(format!(
-                    "{} {name}",
-                    if on { "reads from" } else { "stops reading from" }
-                ));
+                let what = if on { "reads from" } else { "stops reading from" };
+                self.say(format!("{what} {name}"));
+                let now = self.now();
+                if on && let Some(node) = &mut self.node {
+                    node.handle(now, Event::Writable { link });
+                }
             }
             Action::Close { link } => {
                 let pending = self.connecting.iter().position(|(other, _)| *other == link);

@@ -108,13 +108,22 @@ pub(super) struct Plan {
     pub(super) operations: u64,
     /// Reads so far.
     pub(super) reads: u64,
+    /// Whether requests of queues wait, unless somebody waits for them.
+    pub(super) holds_requests: bool,
     /// What happens once, and from which operation or read on.
     scheduled: Vec<(u64, Fault)>,
 }
 
 impl Plan {
     pub(super) fn new(random: Random) -> Self {
-        Self { random, faults: Faults::default(), operations: 0, reads: 0, scheduled: Vec::new() }
+        Self {
+            random,
+            faults: Faults::default(),
+            operations: 0,
+            reads: 0,
+            holds_requests: false,
+            scheduled: Vec::new(),
+        }
     }
 
     pub(super) fn schedule(&mut self, at: u64, fault: Fault) {

@@ -101,6 +101,9 @@ impl Drop for MemoryQueue {
 impl State {
     /// Carries out requests of a queue: all, or those that are not slow.
     fn poll(&mut self, number: u64, wait: Wait, completions: &mut Vec<Completion>) {
+        if self.plan.holds_requests && wait == Wait::No {
+            return;
+        }
         let before = completions.len();
         let requests = self.queues.get_mut(&number).expect("the queue exists");
         let mut requests = std::mem::take(requests);

@@ -492,6 +492,23 @@ fn submit_writes(queue: &mut dyn Queue, file: &Arc<dyn File>) {
 }
 
 #[test]
+fn held_requests_wait_until_they_are_let_go_or_waited_for() {
+    let disk = MemoryDisk::new(1);
+    let file = create(&disk, "file");
+    let mut queue = disk.queue().unwrap();
+    disk.hold_requests(true);
+    submit_writes(queue.as_mut(), &file);
+    assert_eq!(tokens(queue.as_mut()), []);
+    assert_eq!((disk.outstanding(), disk.operations()), (10, 1));
+    disk.hold_requests(false);
+    assert_eq!(tokens(queue.as_mut()).len(), 10);
+    disk.hold_requests(true);
+    submit_writes(queue.as_mut(), &file);
+    queue.poll(Wait::Yes, &mut Vec::new()).unwrap();
+    assert_eq!(disk.outstanding(), 0);
+}
+
+#[test]
 fn a_queue_keeps_order_unless_it_is_slow() {
     let slow = Faults { slow_permille: 500, ..Faults::default() };
     let mut orders = Vec::new();

@@ -155,7 +155,7 @@ fn what_is_no_script_is_refused_with_its_line() {
     ];
     for (script, text) in refused {
         let error = Runner::new(Box::new(ClockSetting)).run(script).unwrap_err();
-        assert_eq!(error.to_string(), text);
+        assert!(error.to_string().starts_with(text), "{error}");
     }
 }
 

@@ -1,0 +1,36 @@
+//! A whole cluster in one thread: real machines on simulated time, a simulated network and disks in
+//! memory. One seed decides everything that is left to chance, so the same seed gives the same run.
+//!
+//! - [`World`]: the processes, what connects them, and what is to happen next;
+//! - [`Host`]: how a process is started on its disk, and started again after a crash;
+//! - [`Actor`]: what uses a process from inside, such as a program with its client;
+//! - [`Cluster`]: a master, storages and clients that know each other;
+//! - [`Teller`]: moves money between accounts, and [`Ledger`] what became of it.
+//!
+//! **Network.** A connection is two streams of bytes, in order, each cut in pieces that take their
+//! time. A peer that does not read stops its sender. A process that ends closes its connections
+//! behind what it sent. [`World::cut`] breaks one at once: what was on its way is lost.
+//!
+//! **Processes.** [`World::crash`] is a power cut: what the disk had not synced is lost, in part or
+//! as a whole. [`World::kill`] ends the process only. [`World::pause`] stops it like SIGSTOP: what
+//! comes for it waits. What a machine wanted to send in the event in which its disk crashed is never
+//! sent.
+//!
+//! **Not simulated**: hosts that cannot reach each other while connections stay, clocks that
+//! differ, reads that fail.
+
+mod agenda;
+mod audit;
+mod bank;
+mod cluster;
+mod network;
+mod process;
+mod trace;
+mod traffic;
+mod world;
+
+pub use audit::{Auditor, Findings};
+pub use bank::{Fate, Ledger, Teller};
+pub use cluster::{Cluster, ClusterOptions};
+pub use process::{Actor, Host, ProcessId};
+pub use world::World;

@@ -1,0 +1,87 @@
+//! Processes: machines that start, run, stop and start again.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use engine::disk::MemoryDisk;
+use model::Now;
+use net::{Address, Event};
+
+use crate::node::Node;
+
+/// A process of the world. It keeps its id when it is started again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ProcessId(pub(super) usize);
+
+/// How a process is started, again and again.
+pub trait Host {
+    /// Starts the machine on its disk.
+    ///
+    /// # Errors
+    /// If it refuses to start: why.
+    fn open(&mut self, disk: &MemoryDisk, now: Now) -> Result<Box<dyn Node>, String>;
+
+    /// What uses the machine from inside; a new one for each start.
+    fn actor(&mut self) -> Option<Box<dyn Actor>> {
+        None
+    }
+}
+
+/// What uses a process from inside.
+pub trait Actor {
+    /// Called after each event of the machine.
+    fn act(&mut self, node: &mut dyn Node, now: Now);
+}
+
+/// A process, running or not.
+pub(super) struct Process {
+    pub(super) name: String,
+    pub(super) address: Address,
+    pub(super) host: Box<dyn Host>,
+    pub(super) node: Option<Box<dyn Node>>,
+    pub(super) actor: Option<Box<dyn Actor>>,
+    pub(super) disk: MemoryDisk,
+    /// Counts its starts: what was meant for an earlier life is dropped.
+    pub(super) life: u32,
+    /// What came while it was stopped by a signal.
+    pub(super) held: Option<VecDeque<Event>>,
+    /// For when its timer is set.
+    pub(super) timer: Option<Duration>,
+    /// Whether its disk will do what it was asked for.
+    pub(super) disk_due: bool,
+    /// Why it ended by itself.
+    pub(super) exit: Option<String>,
+}
+
+impl Process {
+    pub(super) fn new(
+        name: String,
+        address: Address,
+        host: Box<dyn Host>,
+        disk: MemoryDisk,
+    ) -> Self {
+        Self {
+            name,
+            address,
+            host,
+            node: None,
+            actor: None,
+            disk,
+            life: 0,
+            held: None,
+            timer: None,
+            disk_due: false,
+            exit: None,
+        }
+    }
+
+    /// Nothing is left but the disk.
+    pub(super) fn end(&mut self) {
+        self.node = None;
+        self.actor = None;
+        self.held = None;
+        self.timer = None;
+        self.disk_due = false;
+        self.life += 1;
+    }
+}

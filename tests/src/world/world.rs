@@ -1,0 +1,422 @@
+//! The world itself: lets things happen, one after the other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use engine::disk::MemoryDisk;
+use model::{Now, Random};
+use net::{Action, Address, Event, LinkId, Signal};
+
+use super::agenda::Agenda;
+use super::network::{ConnectionId, Network, Side};
+use super::process::{Host, Process, ProcessId};
+use super::trace::Trace;
+use crate::node::Node;
+
+/// When the world begins, since 1970: 2026-01-05 12:00:00 UTC.
+const START: Duration = Duration::from_secs(1_767_614_400);
+/// The first moment of the monotonic clock.
+const MONOTONIC_START: Duration = Duration::from_secs(1000);
+/// The least time until something that is due at once happens: time always goes on.
+pub(super) const TICK: Duration = Duration::from_micros(50);
+
+/// Something that will happen.
+pub(super) enum Happening {
+    /// Somebody is asked to accept a connection.
+    Connect {
+        connection: ConnectionId,
+    },
+    /// The opener learns that it was accepted.
+    Connected {
+        connection: ConnectionId,
+    },
+    /// The opener learns that nobody listens.
+    Refused {
+        connection: ConnectionId,
+    },
+    /// The next piece of a stream is there.
+    Arrive {
+        connection: ConnectionId,
+        side: Side,
+    },
+    /// A machine may have something to send that did not fit.
+    Writable {
+        process: ProcessId,
+        life: u32,
+        link: LinkId,
+    },
+    Timer {
+        process: ProcessId,
+        life: u32,
+    },
+    Disk {
+        process: ProcessId,
+        life: u32,
+    },
+    Start {
+        process: ProcessId,
+        life: u32,
+    },
+}
+
+/// Processes, what connects them, and what is to happen next.
+pub struct World {
+    pub(super) elapsed: Duration,
+    pub(super) random: Random,
+    pub(super) agenda: Agenda<Happening>,
+    pub(super) network: Network,
+    pub(super) processes: Vec<Process>,
+    pub(super) listeners: BTreeMap<Address, ProcessId>,
+    pub(super) trace: Trace,
+    events: u64,
+    restart_delay: Option<Duration>,
+}
+
+impl World {
+    /// An empty one.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            elapsed: Duration::ZERO,
+            random: Random::from_seed(seed),
+            agenda: Agenda::default(),
+            network: Network::default(),
+            processes: Vec::new(),
+            listeners: BTreeMap::new(),
+            trace: Trace::new(),
+            events: 0,
+            restart_delay: None,
+        }
+    }
+
+    /// Adds a process, which is not started yet, with an empty disk.
+    pub fn add(&mut self, name: &str, address: Address, host: Box<dyn Host>) -> ProcessId {
+        let id = ProcessId(self.processes.len());
+        let disk = MemoryDisk::new(self.random.next_u64());
+        self.listeners.insert(address.clone(), id);
+        self.processes.push(Process::new(name.to_owned(), address, host, disk));
+        id
+    }
+
+    /// How long the world goes already.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// How many events were handled by machines.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// What clocks say.
+    pub fn now(&self) -> Now {
+        Now { monotonic: MONOTONIC_START + self.elapsed, unix: START + self.elapsed }
+    }
+
+    /// What happened last, as text.
+    pub fn trace(&self) -> String {
+        self.trace.text()
+    }
+
+    /// The disk of a process. Another one after each crash.
+    pub fn disk(&self, process: ProcessId) -> &MemoryDisk {
+        &self.processes[process.0].disk
+    }
+
+    /// Gives a process that does not run another disk.
+    pub fn set_disk(&mut self, process: ProcessId, disk: MemoryDisk) {
+        assert!(!self.is_running(process), "a disk is not taken out of a running process");
+        self.processes[process.0].disk = disk;
+    }
+
+    /// Whether a process runs; also if it is stopped by a signal.
+    pub fn is_running(&self, process: ProcessId) -> bool {
+        self.processes[process.0].node.is_some()
+    }
+
+    /// Why a process ended by itself, or would not start.
+    pub fn exit(&self, process: ProcessId) -> Option<&str> {
+        self.processes[process.0].exit.as_deref()
+    }
+
+    /// Starts a process after a while.
+    pub fn start_after(&mut self, process: ProcessId, delay: Duration) {
+        let life = self.processes[process.0].life;
+        self.agenda.add(self.elapsed + delay, Happening::Start { process, life });
+    }
+
+    /// Has processes whose disks crash by a fault started again after a while.
+    pub fn restart_crashed(&mut self, delay: Duration) {
+        self.restart_delay = Some(delay);
+    }
+
+    /// Starts a process.
+    pub fn start(&mut self, process: ProcessId) {
+        let now = self.now();
+        let found = &mut self.processes[process.0];
+        assert!(found.node.is_none(), "{} runs already", found.name);
+        found.exit = None;
+        found.disk.hold_requests(true);
+        match found.host.open(&found.disk, now) {
+            Ok(node) => {
+                found.node = Some(node);
+                found.actor = found.host.actor();
+                self.say(process, "starts");
+                self.after_event(process);
+            }
+            Err(text) => {
+                self.say(process, &format!("refuses to start: {text}"));
+                self.processes[process.0].exit = Some(text);
+                self.check_crash(process);
+            }
+        }
+    }
+
+    /// Ends a process at once. The system keeps what was written.
+    pub fn kill(&mut self, process: ProcessId) {
+        self.say(process, "is killed");
+        self.end(process, "reset by the peer");
+        let found = &mut self.processes[process.0];
+        found.disk = found.disk.keep_all();
+    }
+
+    /// The power of a process fails. Of what was not synced, the disk keeps what chance decides.
+    pub fn crash(&mut self, process: ProcessId) {
+        self.say(process, "crashes");
+        self.end(process, "reset by the peer");
+        let seed = self.random.next_u64();
+        let found = &mut self.processes[process.0];
+        found.disk = found.disk.crash_image(seed);
+    }
+
+    /// Signals a process.
+    pub fn signal(&mut self, process: ProcessId, signal: Signal) {
+        self.deliver(process, Event::Signal(signal));
+    }
+
+    /// Stops a process: what comes for it waits.
+    pub fn pause(&mut self, process: ProcessId) {
+        self.say(process, "is paused");
+        self.processes[process.0].held.get_or_insert_with(VecDeque::new);
+    }
+
+    /// Lets a stopped process go on.
+    pub fn resume(&mut self, process: ProcessId) {
+        self.say(process, "is resumed");
+        for event in self.processes[process.0].held.take().into_iter().flatten() {
+            self.deliver(process, event);
+        }
+        self.after_event(process);
+    }
+
+    /// Breaks all connections between two processes.
+    pub fn cut(&mut self, a: ProcessId, b: ProcessId) {
+        for id in self.network.between(a, b) {
+            for side in [Side::Opener, Side::Acceptor] {
+                if let Some(end) = self.network.close(id, side) {
+                    let reason = String::from("the network failed");
+                    self.deliver(end.process, Event::Closed { link: end.link, reason });
+                }
+            }
+        }
+    }
+
+    /// Lets things happen for some time, or until something is so. Whether it became so.
+    pub fn run_until(&mut self, limit: Duration, mut is_so: impl FnMut(&mut Self) -> bool) -> bool {
+        let end = self.elapsed + limit;
+        loop {
+            if is_so(self) {
+                return true;
+            }
+            let Some((at, happening)) = self.agenda.next(end) else {
+                self.elapsed = end;
+                return is_so(self);
+            };
+            self.elapsed = at;
+            self.happen(happening);
+        }
+    }
+
+    /// Lets things happen for some time.
+    pub fn run(&mut self, duration: Duration) {
+        self.run_until(duration, |_| false);
+    }
+
+    fn say(&mut self, process: ProcessId, text: &str) {
+        let line = format!("{} {text}", self.processes[process.0].name);
+        self.trace.say(self.elapsed, &line);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Connect { connection } => self.connect(connection),
+            Happening::Connected { connection } => {
+                let end = self.network.get(connection).and_then(|found| found.end(Side::Opener));
+                if let Some((process, link)) = end.map(|end| (end.process, end.link)) {
+                    self.deliver(process, Event::Connected { link });
+                }
+            }
+            Happening::Refused { connection } => {
+                if let Some(end) = self.network.close(connection, Side::Opener) {
+                    let reason = String::from("connection refused");
+                    self.deliver(end.process, Event::Closed { link: end.link, reason });
+                }
+            }
+            Happening::Arrive { connection, side } => self.arrive(connection, side),
+            Happening::Writable { process, life, link } if self.lives(process, life) => {
+                self.deliver(process, Event::Writable { link });
+            }
+            Happening::Timer { process, life } if self.lives(process, life) => self.timer(process),
+            Happening::Disk { process, life } if self.lives(process, life) => {
+                self.disk_done(process)
+            }
+            Happening::Start { process, life } if self.processes[process.0].life == life => {
+                if !self.is_running(process) {
+                    self.start(process);
+                }
+            }
+            Happening::Writable { .. }
+            | Happening::Timer { .. }
+            | Happening::Disk { .. }
+            | Happening::Start { .. } => {}
+        }
+    }
+
+    fn lives(&self, process: ProcessId, life: u32) -> bool {
+        let found = &self.processes[process.0];
+        found.life == life && found.node.is_some()
+    }
+
+    fn timer(&mut self, process: ProcessId) {
+        self.processes[process.0].timer = None;
+        let deadline = self.processes[process.0].node.as_ref().and_then(|node| node.deadline());
+        match deadline {
+            Some(deadline) if deadline <= self.now().monotonic => {
+                self.deliver(process, Event::Timer)
+            }
+            _ => self.set_timer(process),
+        }
+    }
+
+    /// What a disk was asked for is done.
+    fn disk_done(&mut self, process: ProcessId) {
+        let found = &mut self.processes[process.0];
+        found.disk_due = false;
+        if found.held.is_some() {
+            return;
+        }
+        found.disk.hold_requests(false);
+        self.deliver(process, Event::Disk);
+        // Perhaps that of a new life.
+        self.processes[process.0].disk.hold_requests(true);
+        self.look_at_disk(process);
+    }
+
+    /// Has a disk do what it was asked for, after a while.
+    fn look_at_disk(&mut self, process: ProcessId) {
+        let found = &mut self.processes[process.0];
+        if found.node.is_some() && !found.disk_due && found.disk.outstanding() > 0 {
+            found.disk_due = true;
+            let life = found.life;
+            let slow = if self.random.chance(1, 6) { self.random.below(20_000) } else { 0 };
+            let delay = Duration::from_micros(20 + self.random.below(200) + slow);
+            self.agenda.add(self.elapsed + delay, Happening::Disk { process, life });
+        }
+    }
+
+    pub(super) fn deliver(&mut self, process: ProcessId, event: Event) {
+        let now = self.now();
+        let found = &mut self.processes[process.0];
+        let Some(node) = &mut found.node else { return };
+        if let Some(held) = &mut found.held {
+            // Timers and disks are looked at when it goes on.
+            if !matches!(event, Event::Timer | Event::Disk) {
+                held.push_back(event);
+            }
+            return;
+        }
+        self.events += 1;
+        node.handle(now, event);
+        self.after_event(process);
+    }
+
+    /// Carries out what a machine wants after an event.
+    fn after_event(&mut self, process: ProcessId) {
+        let now = self.now();
+        let found = &mut self.processes[process.0];
+        let Some(node) = &mut found.node else { return };
+        if let Some(actor) = &mut found.actor {
+            actor.act(node.as_mut(), now);
+        }
+        if self.check_crash(process) {
+            return;
+        }
+        self.carry_out_actions(process);
+        let node = self.processes[process.0].node.as_mut();
+        if let Some(exit) = node.and_then(|node| node.exit()) {
+            self.say(process, &format!("exits: {exit}"));
+            self.carry_out_actions(process);
+            self.end(process, "closed by the peer");
+            let found = &mut self.processes[process.0];
+            found.exit = Some(exit);
+            found.disk = found.disk.keep_all();
+            return;
+        }
+        self.set_timer(process);
+        self.look_at_disk(process);
+    }
+
+    /// Ends a process whose disk has crashed. What it wanted to send since is not sent.
+    fn check_crash(&mut self, process: ProcessId) -> bool {
+        let has_crashed = self.processes[process.0].disk.is_crashed();
+        if has_crashed {
+            self.crash(process);
+            self.processes[process.0].exit = None;
+            if let Some(delay) = self.restart_delay {
+                self.start_after(process, delay);
+            }
+        }
+        has_crashed
+    }
+
+    fn set_timer(&mut self, process: ProcessId) {
+        let earliest = self.elapsed + TICK;
+        let found = &mut self.processes[process.0];
+        let Some(node) = &found.node else { return };
+        let Some(deadline) = node.deadline() else { return };
+        let at = deadline.saturating_sub(MONOTONIC_START).max(earliest);
+        if found.timer.is_none_or(|timer| timer > at) {
+            found.timer = Some(at);
+            let life = found.life;
+            self.agenda.add(at, Happening::Timer { process, life });
+        }
+    }
+
+    fn carry_out_actions(&mut self, process: ProcessId) {
+        loop {
+            let node = self.processes[process.0].node.as_mut();
+            let Some(action) = node.and_then(|node| node.poll_action()) else { return };
+            match action {
+                Action::Connect { link, address, at } => {
+                    let connection = self.network.open(process, link, address);
+                    let at = at.saturating_sub(MONOTONIC_START).max(self.elapsed) + self.latency();
+                    self.agenda.add(at, Happening::Connect { connection });
+                }
+                Action::Transmit { link } => self.transmit(process, link),
+                Action::Read { link, on } => self.set_reading(process, link, on),
+                Action::Close { link } => self.close(process, link, "closed by the peer"),
+            }
+        }
+    }
+
+    fn end(&mut self, process: ProcessId, reason: &str) {
+        for link in self.network.links(process) {
+            self.close(process, link, reason);
+        }
+        self.processes[process.0].end();
+    }
+
+    /// The machine of a process, if it runs and is of this kind.
+    pub fn machine<M: Node>(&mut self, process: ProcessId) -> Option<&mut M> {
+        self.processes[process.0].node.as_mut()?.downcast_mut()
+    }
+}
