@@ -119,8 +119,11 @@ impl Recovery {
         };
         let Some(chosen) = chosen else { return };
         // One that is just being asked, whoever it is, may know of a newer table.
-        let mut storages = cluster.nodes.identified(NodeType::Storage);
-        if chosen.is_empty() || storages.any(|(_, link)| cluster.wire.is_asked(link)) {
+        let is_asked = {
+            let mut storages = cluster.nodes.identified(NodeType::Storage);
+            storages.any(|(_, link)| cluster.wire.is_asked(link))
+        };
+        if chosen.is_empty() || is_asked {
             return;
         }
         if cluster.table.is_some() && self.truncate_first(cluster) {

@@ -1,5 +1,6 @@
 //! A master among peers that a test plays, through real bytes.
 
+mod closing;
 mod cluster;
 mod commit;
 mod doubt;
