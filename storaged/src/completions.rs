@@ -55,6 +55,7 @@ impl Storage {
             }
             (_, Err(error)) => self.fail(error),
             (After::Lock { ttid, link, id }, Ok(())) => {
+                tracing::debug!(%ttid, "locked");
                 self.links.answer(link, id, &Message::AnswerInformationLocked { ttid });
             }
             (After::Unlock { ttid }, Ok(())) => self.shown(ttid),
@@ -82,6 +83,7 @@ impl Storage {
                 // It may have been aborted meanwhile; then nobody wants an answer.
                 if let Some(transaction) = voting {
                     transaction.phase = Phase::Voted;
+                    tracing::debug!(%ttid, "voted");
                     self.links.answer(link, id, answer);
                 }
             }

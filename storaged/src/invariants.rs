@@ -33,9 +33,9 @@ impl Storage {
             let is_over = matches!(transaction.phase, Phase::Open | Phase::Voting);
             assert!(transaction.link.is_some() || !is_over, "{ttid} is of nobody, and not voted");
             for (oid, write) in &transaction.writes {
-                let relocks = transaction.unanswered.contains_key(oid);
+                let is_busy = transaction.active.contains_key(oid);
                 let is_held = self.write_locks.is_held(*oid, ttid);
-                assert!(write.lockless || relocks || is_held, "{ttid} wrote {oid} without lock");
+                assert!(write.lockless || is_busy || is_held, "{ttid} wrote {oid} without lock");
             }
         }
         let serves = self.is_operating();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::disk::Wait;
 use engine::{Engine, MetadataKey, ReadMode};
-use model::{Nid, NodeType, Now, PartitionTable, Tid};
+use model::{Nid, NodeType, Now, Oid, PartitionTable, Tid, Ttid};
 use net::{
     Bootstrap, BootstrapStep, CloseReason, ErrorCode, Event, Identity, Incoming, LinkId, Links,
     Machine, Message, NodeTable, OrderedMap, Signal, Value,
@@ -17,7 +17,7 @@ use crate::completions::After;
 use crate::error::Error;
 use crate::initialization::Inbox;
 use crate::locks::{ReadLocks, WriteLocks};
-use crate::operation::Released;
+use crate::operation::{Released, WriteRequest};
 use crate::options::StorageOptions;
 use crate::packs::PackOrders;
 use crate::peers::{Held, Peer};
@@ -101,6 +101,8 @@ pub struct Storage {
     pub(crate) write_locks: WriteLocks,
     pub(crate) read_locks: ReadLocks,
     pub(crate) released: Released,
+    /// Requests whose turn has come.
+    pub(crate) deferred: VecDeque<(Ttid, Oid, WriteRequest)>,
     pub(crate) reads: Reads,
     pub(crate) packs: PackOrders,
     /// The last pack order that was approved since the master was found.
@@ -158,6 +160,7 @@ impl Storage {
             write_locks: WriteLocks::default(),
             read_locks: ReadLocks::default(),
             released: Released::default(),
+            deferred: VecDeque::new(),
             reads,
             packs,
             last_pack: None,
@@ -318,6 +321,7 @@ impl Storage {
             self.submitted = false;
             self.run_tasks();
             self.advance_locks();
+            self.run_deferred();
             self.poll_engine(false);
             self.take_inbox();
             if !self.submitted || self.exit.is_some() {

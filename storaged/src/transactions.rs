@@ -1,9 +1,12 @@
 //! Transactions that clients have begun here and that are not over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::{Nid, Oid, Tid, Ttid};
 use net::LinkId;
+
+use crate::operation::WriteRequest;
 
 /// What a transaction stored or checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +37,6 @@ pub(crate) enum Phase {
 }
 
 /// A transaction.
-#[derive(Debug)]
 pub(crate) struct Transaction {
     /// The connection that it belongs to; `None` once that is lost (R7).
     pub(crate) link: Option<LinkId>,
@@ -42,12 +44,13 @@ pub(crate) struct Transaction {
     pub(crate) nid: Nid,
     pub(crate) phase: Phase,
     pub(crate) writes: BTreeMap<Oid, Write>,
-    /// The last store of each object that the engine has.
-    pub(crate) stored: BTreeMap<Oid, u64>,
+    /// Objects of which the engine has a store.
+    pub(crate) stored: BTreeSet<Oid>,
     /// Whether the engine knows of it.
     pub(crate) in_engine: bool,
-    /// Stores and checks that are not answered, by object.
-    pub(crate) unanswered: BTreeMap<Oid, usize>,
+    /// Objects of which a request is under way, with those that came later and wait for it: requests
+    /// of one object are answered in the order in which they came.
+    pub(crate) active: BTreeMap<Oid, VecDeque<WriteRequest>>,
     /// Objects for which the client was told of a deadlock, and did not relock yet.
     pub(crate) notified: BTreeSet<Oid>,
     /// A pack order rides on it.
@@ -61,9 +64,9 @@ impl Transaction {
             nid,
             phase: Phase::Open,
             writes: BTreeMap::new(),
-            stored: BTreeMap::new(),
+            stored: BTreeSet::new(),
             in_engine: false,
-            unanswered: BTreeMap::new(),
+            active: BTreeMap::new(),
             notified: BTreeSet::new(),
             has_pack: false,
         }
@@ -82,19 +85,32 @@ impl Transaction {
         self.writes.iter().filter(|(_, write)| write.is_store).map(|(oid, _)| *oid)
     }
 
-    /// One more request for an object is to be answered.
-    pub(crate) fn asked(&mut self, oid: Oid) {
-        *self.unanswered.entry(oid).or_default() += 1;
-    }
-
-    /// One was answered.
-    pub(crate) fn answered(&mut self, oid: Oid) {
-        if let Some(count) = self.unanswered.get_mut(&oid) {
-            *count -= 1;
-            if *count == 0 {
-                self.unanswered.remove(&oid);
+    /// Takes a request in: it comes back if it can go on at once.
+    pub(crate) fn begin(&mut self, oid: Oid, request: WriteRequest) -> Option<WriteRequest> {
+        match self.active.entry(oid) {
+            Entry::Vacant(entry) => {
+                entry.insert(VecDeque::new());
+                Some(request)
+            }
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().push_back(request);
+                None
             }
         }
+    }
+
+    /// Requests of an object that wait for an earlier one.
+    pub(crate) fn deferred(&self, oid: Oid) -> usize {
+        self.active.get(&oid).map_or(0, VecDeque::len)
+    }
+
+    /// A request of an object was answered. The next one, if one waited.
+    pub(crate) fn finish(&mut self, oid: Oid) -> Option<WriteRequest> {
+        let next = self.active.get_mut(&oid).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            self.active.remove(&oid);
+        }
+        next
     }
 }
 
@@ -121,12 +137,11 @@ impl Refusal {
 const LOST_MAX: usize = 1024;
 
 /// All transactions, by ttid.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Transactions {
     transactions: BTreeMap<Ttid, Transaction>,
     /// Aborted when their connections were lost.
     lost: BTreeSet<Ttid>,
-    stores: u64,
 }
 
 impl Transactions {
@@ -178,12 +193,6 @@ impl Transactions {
         if self.lost.len() > LOST_MAX {
             self.lost.pop_first();
         }
-    }
-
-    /// A number for the next store.
-    pub(crate) fn next_store(&mut self) -> u64 {
-        self.stores += 1;
-        self.stores
     }
 
     /// Forgets everything.

@@ -14,8 +14,6 @@ pub(crate) enum RequestKind {
         serial: Tid,
         /// Of an undo: the revision whose data it is.
         data_serial: Option<Tid>,
-        /// Which of the stores of this object by its transaction.
-        order: u64,
     },
     /// A check that a revision is still the newest.
     Check {
@@ -65,8 +63,6 @@ pub(crate) enum Claim {
     Waits {
         /// Which.
         holder: Ttid,
-        /// That holder's own request is not decided yet.
-        undecided: bool,
     },
 }
 
@@ -106,9 +102,7 @@ impl WriteLocks {
             Some(Holder { ttid: holder, undecided: None }) if *holder == ttid => {
                 return Claim::Held;
             }
-            Some(Holder { ttid: holder, undecided }) => {
-                Claim::Waits { holder: *holder, undecided: undecided.is_some() }
-            }
+            Some(Holder { ttid: holder, .. }) => Claim::Waits { holder: *holder },
         };
         self.enqueue(request);
         claim
@@ -121,14 +115,18 @@ impl WriteLocks {
         lock.waiting.insert((request.ttid, self.orders), request);
     }
 
-    /// The holder's request was decided in its favour. The oldest that waits is told, if it is
-    /// older than the holder.
-    pub(crate) fn decide(&mut self, oid: Oid, ttid: Ttid) -> Option<Ttid> {
-        let lock = self.locks.get_mut(&oid)?;
-        let holder = lock.holder.as_mut().filter(|holder| holder.ttid == ttid)?;
-        holder.undecided = None;
-        let oldest = lock.waiting.keys().next().map(|(ttid, _)| *ttid);
-        oldest.filter(|oldest| *oldest < ttid)
+    /// The holder's request was decided in its favour.
+    pub(crate) fn decide(&mut self, oid: Oid, ttid: Ttid) {
+        let holder = self.locks.get_mut(&oid).and_then(|lock| lock.holder.as_mut());
+        if let Some(holder) = holder.filter(|holder| holder.ttid == ttid) {
+            holder.undecided = None;
+        }
+    }
+
+    /// Whether a transaction waits for an object that is older than a given one.
+    pub(crate) fn older_waits(&self, oid: Oid, ttid: Ttid) -> bool {
+        let waiting = self.locks.get(&oid).and_then(|lock| lock.waiting.keys().next());
+        waiting.is_some_and(|(oldest, _)| *oldest < ttid)
     }
 
     /// Whether the lock is held for this request, which is not decided.
@@ -233,10 +231,11 @@ mod tests {
     fn r9_the_oldest_is_next() {
         let (mut locks, oid) = (WriteLocks::default(), Oid::new(1));
         assert_eq!(locks.claim(request(5, 0)), Claim::Taken);
-        let undecided = Claim::Waits { holder: Ttid::new(5), undecided: true };
-        assert_eq!(locks.claim(request(3, 1)), undecided);
-        assert_eq!(locks.decide(oid, Ttid::new(5)), Some(Ttid::new(3)));
-        let waits = Claim::Waits { holder: Ttid::new(5), undecided: false };
+        let waits = Claim::Waits { holder: Ttid::new(5) };
+        assert_eq!(locks.claim(request(3, 1)), waits);
+        assert!(!locks.is_held(oid, Ttid::new(5)));
+        locks.decide(oid, Ttid::new(5));
+        assert!(locks.is_held(oid, Ttid::new(5)) && locks.older_waits(oid, Ttid::new(5)));
         assert_eq!(locks.claim(request(9, 2)), waits);
         assert_eq!(locks.claim(request(2, 3)), waits);
         assert_eq!(locks.claim(request(5, 4)), Claim::Held);

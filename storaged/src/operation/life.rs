@@ -73,5 +73,6 @@ impl Storage {
         self.write_locks.clear();
         self.read_locks.clear();
         self.released.clear();
+        self.deferred.clear();
     }
 }

@@ -215,3 +215,44 @@ fn nobody_aborts_or_relocks_for_others() {
     assert!(world.is_open(first) && !world.is_open(second));
     world.ask(first, &vote(ttid(200), &[oid(1)]));
 }
+
+#[test]
+fn a_store_behind_a_relock_does_not_overtake_it_nor_lose_its_data() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(second, &put(300, 1, 104)), stored(None));
+    let older = world.post(first, &put(200, 1, 104));
+    let relocked = world.post(second, &relock(300, 1));
+    assert_eq!(world.answer(first, older), Some(stored(None)));
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.lock_one(200, 204);
+    // Another replica was faster: the client has resolved the conflict already.
+    let resolved = world.post(second, &store(ttid(300), oid(1), tid(204), "resolved"));
+    assert_eq!(world.answer(second, resolved), None);
+    world.unlock_one(200);
+    assert!(world.answered(second).ends_with(&[relocked, resolved]));
+    let answer = world.answer(second, relocked);
+    let Some(Message::AnswerRelockObject { conflict: Some(conflict) }) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(conflict.data.expect("the data comes back").data.bytes, "1 of 300".as_bytes());
+    assert_eq!(world.answer(second, resolved), Some(stored(None)));
+    world.ask(second, &vote(ttid(300), &[oid(1)]));
+    world.lock_one(300, 304);
+    world.unlock_one(300);
+    assert_eq!(world.newest(first, 1), Some((304, "resolved".into())));
+}
+
+#[test]
+fn deferred_requests_end_with_their_transaction_and_have_a_limit() {
+    let (mut world, first, second) = two();
+    assert_eq!(world.ask(first, &put(200, 1, 104)), stored(None));
+    let tokens: Vec<_> = (0..17).map(|_| world.post(second, &put(300, 1, 104))).collect();
+    world.notify(second, &abort(300));
+    for token in tokens {
+        assert_eq!(world.answer(second, token), Some(stored(Some(0))));
+    }
+    let tokens: Vec<_> = (0..18).map(|_| world.post(second, &put(400, 1, 104))).collect();
+    let last = world.answer(second, tokens[17]);
+    assert!(matches!(last, Some(Message::Error { code: ErrorCode::ProtocolError, .. })));
+    assert!(!world.is_open(second) && world.is_open(first));
+}

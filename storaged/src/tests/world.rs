@@ -33,6 +33,8 @@ struct Peer {
     is_open: bool,
     requests: Vec<(u32, Message)>,
     answers: BTreeMap<u64, Message>,
+    /// All that were answered, in order.
+    answered: Vec<u64>,
 }
 
 pub(crate) struct World {
@@ -254,8 +256,8 @@ impl World {
     }
 
     fn add_peer(&mut self, links: Links<u64>, link: LinkId, theirs: LinkId) -> PeerId {
-        let (requests, answers) = (Vec::new(), BTreeMap::new());
-        self.peers.push(Peer { links, link, theirs, is_open: true, requests, answers });
+        let (requests, answers, answered) = (Vec::new(), BTreeMap::new(), Vec::new());
+        self.peers.push(Peer { links, link, theirs, is_open: true, requests, answers, answered });
         PeerId(self.peers.len() - 1)
     }
 
@@ -293,6 +295,11 @@ impl World {
     /// Takes an answer that came.
     pub(crate) fn answer(&mut self, peer: PeerId, token: u64) -> Option<Message> {
         self.peers[peer.0].answers.remove(&token)
+    }
+
+    /// What was answered so far, in order.
+    pub(crate) fn answered(&self, peer: PeerId) -> &[u64] {
+        &self.peers[peer.0].answered
     }
 
     #[track_caller]
@@ -423,6 +430,7 @@ impl World {
                 Incoming::Request { id, message, .. } => peer.requests.push((id, message)),
                 Incoming::Answer { context, message, .. } => {
                     peer.answers.insert(context, message);
+                    peer.answered.push(context);
                 }
                 Incoming::Closed { reason, .. } => panic!("the storage sends nonsense: {reason}"),
                 Incoming::Accepted { .. } | Incoming::Stray { .. } => {}

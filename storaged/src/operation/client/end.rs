@@ -33,7 +33,7 @@ impl Storage {
             let edit = self.packs.edit();
             self.edit(vec![edit]);
         }
-        self.release_locks(ttid, &transaction);
+        self.release_locks(ttid, transaction);
     }
 
     /// A connection is lost: what is not voted on it is aborted, the rest goes on without it.
@@ -69,19 +69,22 @@ impl Storage {
             tracing::debug!(%ttid, %tid, "committed");
             self.read_locks.unlock(ttid, tid, transaction.stores());
         }
-        self.release_locks(ttid, &transaction);
+        self.release_locks(ttid, transaction);
         self.reads.resume(ttid);
     }
 
-    fn release_locks(&mut self, ttid: Ttid, transaction: &Transaction) {
-        let oids: BTreeSet<_> =
-            transaction.writes.keys().chain(transaction.unanswered.keys()).copied().collect();
+    fn release_locks(&mut self, ttid: Ttid, transaction: Transaction) {
+        let Transaction { writes, active, .. } = transaction;
+        let oids: BTreeSet<_> = writes.keys().chain(active.keys()).copied().collect();
         for oid in oids {
             for request in self.write_locks.withdraw(oid, ttid) {
                 self.forget_request(&request);
             }
             self.write_locks.release(oid, ttid);
             self.released.push(oid);
+        }
+        for request in active.into_values().flatten() {
+            self.forget_write(&request);
         }
     }
 
@@ -104,8 +107,8 @@ impl Storage {
             let Some(transaction) = self.transactions.get_mut(ttid) else { continue };
             let dropped = transaction.writes.extract_if(.., |oid, _| is_dropped(*oid));
             let dropped = dropped.map(|(oid, _)| oid).collect::<Vec<_>>();
-            let stored = transaction.stored.extract_if(.., |oid, _| is_dropped(*oid));
-            let stored = stored.map(|(oid, _)| oid).collect::<Vec<_>>();
+            let stored = transaction.stored.extract_if(.., |oid| is_dropped(*oid));
+            let stored = stored.collect::<Vec<_>>();
             self.read_locks.forget(ttid, &dropped);
             for oid in stored {
                 self.unstore(ttid, oid);

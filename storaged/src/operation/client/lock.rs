@@ -8,6 +8,7 @@ use net::{Checksum, Data, ErrorCode, LinkId, Message, RelockConflict, RelockData
 use crate::completions::After;
 use crate::locks::{Claim, Request, RequestKind};
 use crate::machine::Storage;
+use crate::operation::WriteRequest;
 use crate::reads::{AnyLookup, Found, Task, Turn};
 use crate::transactions::{Phase, Write};
 
@@ -34,9 +35,9 @@ impl Storage {
             Some(_) => match self.write_locks.claim(request) {
                 Claim::Taken => self.start_task(None, NewestTask { request }),
                 Claim::Held => self.decide_held(&request),
-                Claim::Waits { holder, undecided } => {
+                Claim::Waits { holder } => {
                     tracing::debug!(%oid, %ttid, %holder, "waits for a write lock");
-                    if !undecided && ttid < holder {
+                    if ttid < holder {
                         self.ask_to_relock(holder, oid);
                     }
                 }
@@ -56,12 +57,9 @@ impl Storage {
                 self.conflict(request, newest);
             }
             None => {
-                let older = self.write_locks.decide(oid, ttid);
+                self.write_locks.decide(oid, ttid);
                 self.note_write(request, false);
                 self.settle(request, None);
-                if older.is_some() {
-                    self.ask_to_relock(ttid, oid);
-                }
             }
         }
         self.released.push(oid);
@@ -87,12 +85,14 @@ impl Storage {
     }
 
     /// A younger transaction is asked to give its lock to an older one that waits. It keeps it
-    /// until it asks to relock, in case that it votes before.
-    fn ask_to_relock(&mut self, ttid: Ttid, oid: Oid) {
+    /// until it asks to relock, in case that it votes before. It is not asked while it has a request
+    /// of the object under way.
+    pub(super) fn ask_to_relock(&mut self, ttid: Ttid, oid: Oid) {
         let Some(transaction) = self.transactions.get_mut(ttid) else { return };
         let is_open = transaction.phase == Phase::Open;
         if let Some(link) = transaction.link
             && is_open
+            && !transaction.active.contains_key(&oid)
             && transaction.notified.insert(oid)
         {
             tracing::debug!(%oid, %ttid, "a deadlock is possible: asked to relock");
@@ -109,19 +109,26 @@ impl Storage {
             let text = format!("{ttid}: the transaction belongs to another connection");
             return self.refuse_peer(link, id, ErrorCode::ProtocolError, text);
         }
-        transaction.notified.remove(&oid);
-        let write = transaction.writes.get(&oid).copied();
-        let is_open = transaction.phase == Phase::Open;
-        let Some(write) = write.filter(|write| is_open && !write.lockless) else {
-            return self.links.answer(link, id, &relocked);
-        };
-        if !self.write_locks.release(oid, ttid) {
+        if transaction.phase != Phase::Open {
             return self.links.answer(link, id, &relocked);
         }
-        transaction.asked(oid);
-        let kind = RequestKind::Relock { serial: write.serial };
-        self.write_locks.enqueue(Request { link, id, ttid, oid, kind });
-        self.released.push(oid);
+        self.queue_write(ttid, oid, WriteRequest::Relock { link, id });
+    }
+
+    /// A relock whose turn it is: the lock is given back, and asked for again.
+    pub(super) fn run_relock(&mut self, link: LinkId, id: u32, ttid: Ttid, oid: Oid) {
+        let Some(transaction) = self.transactions.get_mut(ttid) else { return };
+        transaction.notified.remove(&oid);
+        let write = transaction.writes.get(&oid).filter(|write| !write.lockless);
+        let serial = write.map_or(Tid::ZERO, |write| write.serial);
+        let is_written = write.is_some();
+        let request = Request { link, id, ttid, oid, kind: RequestKind::Relock { serial } };
+        if is_written && self.write_locks.release(oid, ttid) {
+            self.write_locks.enqueue(request);
+            self.released.push(oid);
+        } else {
+            self.settle(&request, None);
+        }
     }
 
     /// Gives locks that were given back to those whose turn it is.
@@ -160,19 +167,18 @@ impl Storage {
             return self.settle(request, Some(newest));
         };
         let Some(transaction) = self.transactions.get_mut(ttid) else { return };
-        transaction.answered(oid);
         let write = transaction.writes.remove(&oid);
-        let stored = transaction.stored.remove(&oid);
-        let is_given_back = stored.is_some()
-            && write.is_some_and(|write| write.is_store && write.data_serial.is_none());
+        let is_stored = transaction.stored.remove(&oid);
+        let is_given_back =
+            is_stored && write.is_some_and(|write| write.is_store && write.data_serial.is_none());
         let partition = self.table.as_ref().map(|table| table.partition_of_oid(oid));
         let lookup = partition.filter(|_| is_given_back);
         let lookup = lookup.and_then(|partition| self.engine.stored(ttid, partition, oid));
-        if stored.is_some() {
+        if is_stored {
             self.unstore(ttid, oid);
         }
         let conflict = RelockConflict { serial, conflict_serial: newest, data: None };
-        let task = StoredTask { link, id, conflict, lookup };
+        let mut task = StoredTask { link, id, ttid, oid, conflict, lookup };
         if task.lookup.is_none() {
             return task.answer(self);
         }
@@ -181,30 +187,28 @@ impl Storage {
         if let Err(error) = self.engine.sync(token) {
             self.completions.remove(&token);
             self.write_failed(link, id, error);
+            self.finish_write(ttid, oid);
         }
     }
 
-    /// Withdraws what a request has stored, if no later one has stored the object again.
+    /// Withdraws what a request has stored.
     fn take_back(&mut self, request: &Request) {
-        let RequestKind::Store { order, .. } = request.kind else { return };
-        let Some(transaction) = self.transactions.get_mut(request.ttid) else { return };
-        if transaction.stored.get(&request.oid) == Some(&order) {
-            transaction.stored.remove(&request.oid);
-            self.unstore(request.ttid, request.oid);
+        let Request { ttid, oid, kind: RequestKind::Store { .. }, .. } = *request else { return };
+        let transaction = self.transactions.get_mut(ttid);
+        if transaction.is_some_and(|transaction| transaction.stored.remove(&oid)) {
+            self.unstore(ttid, oid);
         }
     }
 
     /// Answers a request: with nothing if it has what it wanted.
     pub(crate) fn settle(&mut self, request: &Request, conflict: Option<Tid>) {
-        if let Some(transaction) = self.transactions.get_mut(request.ttid) {
-            transaction.answered(request.oid);
-        }
         let answer = match request.kind {
             RequestKind::Store { .. } => Message::AnswerStoreObject { conflict },
             RequestKind::Check { .. } => Message::AnswerCheckCurrentSerial { conflict },
             RequestKind::Relock { .. } => Message::AnswerRelockObject { conflict: None },
         };
         self.links.answer(request.link, request.id, &answer);
+        self.finish_write(request.ttid, request.oid);
     }
 
     /// The transaction of a request is over.
@@ -239,14 +243,17 @@ impl Task for NewestTask {
 pub(crate) struct StoredTask {
     link: LinkId,
     id: u32,
+    ttid: Ttid,
+    oid: Oid,
     conflict: RelockConflict,
     lookup: Option<StoredLookup>,
 }
 
 impl StoredTask {
-    fn answer(self, node: &mut Storage) {
-        let conflict = Some(self.conflict);
+    fn answer(&mut self, node: &mut Storage) {
+        let conflict = Some(self.conflict.clone());
         node.links.answer(self.link, self.id, &Message::AnswerRelockObject { conflict });
+        node.finish_write(self.ttid, self.oid);
     }
 
     fn take_data(&mut self, data: Option<(Compression, Bytes)>) {
@@ -269,8 +276,7 @@ impl Task for StoredTask {
         if let Some(Found::Stored(data)) = found {
             self.take_data(data);
         }
-        let conflict = Some(self.conflict.clone());
-        node.links.answer(self.link, self.id, &Message::AnswerRelockObject { conflict });
+        self.answer(node);
         Turn::Done
     }
 }

@@ -8,6 +8,8 @@ mod request;
 mod store;
 mod undo;
 mod vote;
+mod write;
 
 pub(crate) use lock::StoredTask;
 pub(crate) use read::compression_number;
+pub(crate) use write::WriteRequest;

@@ -7,12 +7,13 @@ use net::{Checksum, ErrorCode, LinkId, Message};
 use crate::completions::FULL;
 use crate::locks::{Request, RequestKind};
 use crate::machine::Storage;
+use crate::operation::WriteRequest;
 use crate::reads::{AnyLookup, Found, Task, Turn};
 
 /// A store whose data was verified.
-struct Store {
-    link: LinkId,
-    id: u32,
+pub(crate) struct Store {
+    pub(super) link: LinkId,
+    pub(super) id: u32,
     ttid: Ttid,
     oid: Oid,
     serial: Tid,
@@ -25,23 +26,22 @@ impl Storage {
             Ok(store) => store,
             Err(text) => return self.refuse_peer(link, id, ErrorCode::ProtocolError, text),
         };
-        let Store { ttid, oid, serial, .. } = store;
-        if !self.begin_write(link, nid, id, ttid) {
-            return;
+        let Store { ttid, oid, .. } = store;
+        if self.begin_write(link, nid, id, ttid) {
+            self.queue_write(ttid, oid, WriteRequest::Store(store));
         }
+    }
+
+    /// A store whose turn it is.
+    pub(super) fn run_store(&mut self, store: Store) {
+        let Store { link, id, ttid, oid, serial, .. } = store;
+        let kind = RequestKind::Store { serial, data_serial: store.object.data_tid };
+        let request = Request { link, id, ttid, oid, kind };
         if self.cell_of(oid).is_none() {
-            return self.links.answer(
-                link,
-                id,
-                &Message::AnswerStoreObject { conflict: Some(Tid::ZERO) },
-            );
+            return self.settle(&request, Some(Tid::ZERO));
         }
         if let Some(conflict) = self.conflict_with_own(ttid, oid, serial) {
-            let conflict = Some(conflict);
-            return self.links.answer(link, id, &Message::AnswerStoreObject { conflict });
-        }
-        if let Some(transaction) = self.transactions.get_mut(ttid) {
-            transaction.asked(oid);
+            return self.settle(&request, Some(conflict));
         }
         match store.object.data_tid {
             Some(data_tid) => self.start_task(Some(link), UndoStore { store, data_tid }),
@@ -57,13 +57,9 @@ impl Storage {
         ttid: Ttid,
         (oid, serial): (Oid, Tid),
     ) {
-        if !self.begin_write(link, nid, id, ttid) {
-            return;
+        if self.begin_write(link, nid, id, ttid) {
+            self.queue_write(ttid, oid, WriteRequest::Check { link, id, serial });
         }
-        if let Some(transaction) = self.transactions.get_mut(ttid) {
-            transaction.asked(oid);
-        }
-        self.attempt(Request { link, id, ttid, oid, kind: RequestKind::Check { serial } });
     }
 
     /// Whether the transaction can still store; else the request is refused (R7).
@@ -92,17 +88,15 @@ impl Storage {
         let partition = table.partition_of_oid(oid);
         self.submitted = true;
         let stored = self.engine.store(ttid, partition, oid, &store.object);
-        let order = self.transactions.next_store();
         let Some(transaction) = self.transactions.get_mut(ttid) else { return };
         // Also after an error: the engine notes that the transaction is broken.
         transaction.in_engine = true;
         if let Err(error) = stored {
-            transaction.answered(oid);
-            return self.write_failed(link, id, error);
+            self.write_failed(link, id, error);
+            return self.finish_write(ttid, oid);
         }
-        transaction.stored.insert(oid, order);
-        let data_serial = store.object.data_tid;
-        let kind = RequestKind::Store { serial, data_serial, order };
+        transaction.stored.insert(oid);
+        let kind = RequestKind::Store { serial, data_serial: store.object.data_tid };
         self.attempt(Request { link, id, ttid, oid, kind });
         self.hold_if_congested(link);
     }
@@ -188,11 +182,9 @@ impl Task for UndoStore {
             }
             // Packed away. A cell that is not complete takes what it is given.
             _ if node.is_readable(partition) => {
-                if let Some(transaction) = node.transactions.get_mut(ttid) {
-                    transaction.answered(oid);
-                }
                 let text = format!("{oid}: the revision {} is packed away", self.data_tid);
                 node.refuse_peer(link, id, ErrorCode::UndoPackError, text);
+                node.finish_write(ttid, oid);
                 return Turn::Done;
             }
             _ => {}

@@ -78,7 +78,7 @@ impl Storage {
         else {
             return;
         };
-        if !transaction.unanswered.is_empty() {
+        if !transaction.active.is_empty() {
             let text = format!("vote of {ttid} before all stores are answered");
             return self.refuse_peer(link, id, ErrorCode::ProtocolError, text);
         }
