@@ -10,7 +10,9 @@ use crate::commands;
 use crate::failure::Failure;
 use crate::node::{AdminArgs, MasterArgs, StorageArgs};
 
-/// A storage for ZODB databases: every revision of every object, checked and compact.
+/// A distributed storage for ZODB databases: every revision of every object, checked and compact.
+///
+/// Begin with `neolith demo`, or with `neolith simple`, which runs a whole cluster on this host.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
 struct CommandLine {
@@ -93,7 +95,9 @@ pub(crate) fn run_words(words: &[OsString]) -> Result<ExitCode, Failure> {
 fn log_to_standard_error() {
     let filter = EnvFilter::try_from_env("NEOLITH_LOG");
     tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("info,engine::database=off")))
+        .with_env_filter(
+            filter.unwrap_or_else(|_| EnvFilter::new("warn,engine=info,engine::database=off")),
+        )
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .without_time()

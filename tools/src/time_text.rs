@@ -21,7 +21,6 @@ pub(crate) fn time_of_unix(seconds: f64) -> Option<String> {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "a whole number within bounds")]
-    #[expect(clippy::cast_sign_loss, reason = "a whole number within bounds")]
     let microseconds = microseconds as u64;
     let time = UtcTime::from_unix(Duration::from_micros(microseconds))?;
     Some(text(time, microseconds % 60_000_000))

@@ -2,7 +2,7 @@
 
 mod database;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use engine::Worker;
@@ -95,7 +95,7 @@ fn serve(args: &StorageArgs, path: &Path, log: &Log) -> Result<ExitCode, Failure
     Ok(ExitCode::SUCCESS)
 }
 
-fn moved(path: &Path, aside: &PathBuf) -> String {
+fn moved(path: &Path, aside: &Path) -> String {
     format!("{}: put aside as {}", path.display(), aside.display())
 }
 

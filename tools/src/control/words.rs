@@ -154,7 +154,7 @@ mod tests {
             ("TID:0x3937af2eeeeeeee", Some(0x0393_7af2_eeee_eeee)),
             ("1325421296", Some(0x0393_7af2_eeee_eeee)),
             ("1325421296.5", Some(0x0393_7af2_f111_1111)),
-            ("0", Some(0x0185_1900_0000_0000)),
+            ("0", Some(0x023c_2b00_0000_0000)),
             ("tid:", None),
             ("tid:-1", None),
             ("tid:+1", None),

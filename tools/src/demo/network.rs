@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::time::Duration;
 
 use client::{Metadata, Payload, Session};
 use hdrhistogram::Histogram;
@@ -143,7 +144,8 @@ impl Times {
     fn measure(&mut self, work: impl FnOnce() -> Result<(), client::Error>) -> Result<(), Failure> {
         let stopwatch = Stopwatch::start();
         work()?;
-        self.0.saturating_record((stopwatch.seconds() * 1e6).max(1.0).round() as u64);
+        let microseconds = Duration::from_secs_f64(stopwatch.seconds()).as_micros();
+        self.0.saturating_record(u64::try_from(microseconds).unwrap_or(MICROSECONDS_MAX).max(1));
         Ok(())
     }
 }

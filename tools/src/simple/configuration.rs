@@ -14,7 +14,8 @@ pub(super) fn configuration(plan: &Plan) -> String {
          masters = {master}\n\
          partitions = {partitions}\n\
          replicas = {replicas}\n\
-         autostart = {storages}\n",
+         autostart = {storages}\n\
+         reconnect_delay = 0.1\n",
         file = escaped(&plan.directory.join(FILE).display().to_string()),
         name = escaped(&plan.name),
         master = plan.master(),
