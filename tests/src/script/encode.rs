@@ -105,8 +105,8 @@ fn plain(kind: &Kind, term: &Term) -> Option<Value> {
 
 fn of_word(kind: &Kind, word: &str) -> Option<Value> {
     Some(match kind {
-        Kind::Id if word == "MAX_TID" => Value::Binary(i64::MAX.to_be_bytes().to_vec()),
-        Kind::Id if word == "INVALID" => Value::Binary(vec![0xff; 8]),
+        Kind::Id | Kind::Any if word == "MAX_TID" => Value::Binary(i64::MAX.to_be_bytes().to_vec()),
+        Kind::Id | Kind::Any if word == "INVALID" => Value::Binary(vec![0xff; 8]),
         Kind::Checksum if word == "none" => Value::Binary(vec![0; 20]),
         Kind::Integer if word == "INVALID_PARTITION" => u32::MAX.into(),
         Kind::Nid => nid(word)?.into(),

@@ -9,6 +9,8 @@ pub struct ScriptError {
     pub line: usize,
     /// What is wrong.
     pub text: String,
+    /// The script with the output up to there.
+    pub script: String,
 }
 
 impl fmt::Display for ScriptError {

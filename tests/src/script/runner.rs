@@ -65,22 +65,33 @@ impl Runner {
     /// # Errors
     /// If a command cannot be carried out, or the machine sends what is not in the protocol.
     pub fn run(&mut self, script: &str) -> Result<String, ScriptError> {
+        let sections = Section::parse(script);
         let mut texts = Vec::new();
-        for section in Section::parse(script) {
-            let mut last_line = 0;
-            for (line, command) in section.commands() {
-                last_line = line;
-                if let Err(text) = self.command(&command) {
-                    let output = self.take_output().unwrap_or_else(|error| vec![error]);
-                    let text = format!("{text}; before that:\n{}", output.join("\n"));
-                    return Err(ScriptError { line, text });
+        for (index, section) in sections.iter().enumerate() {
+            match self.section(section) {
+                Ok(output) => texts.push(section.to_text(&output)),
+                Err((line, text, output)) => {
+                    texts.push(section.to_text(&output));
+                    let rest = sections[index + 1..].iter();
+                    texts.extend(rest.map(|section| section.to_text(&section.output)));
+                    return Err(ScriptError { line, text, script: texts.join("\n") });
                 }
             }
-            let output = self.take_output();
-            let output = output.map_err(|text| ScriptError { line: last_line, text })?;
-            texts.push(section.to_text(&output));
         }
         Ok(texts.join("\n"))
+    }
+
+    /// The output of a section, or the line that failed, why, and the output before that.
+    fn section(&mut self, section: &Section) -> Result<Vec<String>, (usize, String, Vec<String>)> {
+        let mut last_line = 0;
+        for (line, command) in section.commands() {
+            last_line = line;
+            if let Err(text) = self.command(&command) {
+                let output = self.take_output().unwrap_or_else(|error| vec![error]);
+                return Err((line, text, output));
+            }
+        }
+        self.take_output().map_err(|text| (last_line, text, Vec::new()))
     }
 
     fn take_output(&mut self) -> Result<Vec<String>, String> {

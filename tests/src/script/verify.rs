@@ -33,7 +33,12 @@ pub fn verify_directory(name: &str, setting: impl Fn() -> Box<dyn Setting>) {
                 continue;
             }
             Ok(Ok(text)) => difference(&script, &text),
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => {
+                if update {
+                    fs::write(path, &error.script).expect("a script can be written");
+                }
+                error.to_string()
+            }
             Err(_) => String::from("the machine panicked"),
         };
         failures.push(format!("{}: {outcome}", path.display()));
