@@ -89,6 +89,8 @@ pub struct Storage {
     pub(crate) engine: Engine,
     pub(crate) background: Box<dyn Background>,
     pub(crate) background_at: Duration,
+    /// There may be background work that nobody has taken.
+    pub(crate) background_wanted: bool,
     pub(crate) nid: Option<Nid>,
     pub(crate) table: Option<PartitionTable>,
     pub(crate) nodes: NodeTable,
@@ -148,6 +150,7 @@ impl Storage {
             links,
             background: Box::new(Inline::default()),
             background_at: now.monotonic,
+            background_wanted: true,
             nid: stored_nid,
             table,
             nodes: NodeTable::default(),
@@ -324,6 +327,7 @@ impl Storage {
             self.run_deferred();
             self.poll_engine(false);
             self.take_inbox();
+            self.background_wanted |= self.submitted;
             if !self.submitted || self.exit.is_some() {
                 break;
             }
@@ -340,6 +344,7 @@ impl Storage {
             self.fail(error);
         }
         self.background_at = self.now + BACKGROUND_INTERVAL;
+        self.background_wanted = self.engine.has_work();
     }
 }
 
@@ -379,7 +384,7 @@ impl Machine for Storage {
         let is_busy = self.background.is_busy() || self.engine.is_congested();
         let background = match is_busy {
             true => Some(self.now + BACKGROUND_BUSY),
-            false => self.engine.has_work().then_some(self.now + 10 * BACKGROUND_BUSY),
+            false => self.background_wanted.then_some(self.now + 10 * BACKGROUND_BUSY),
         };
         let retry = (!self.retries.is_empty()).then_some(self.retry_at);
         let drain = self.reads.is_draining().then_some(self.now + BACKGROUND_BUSY);

@@ -1,5 +1,6 @@
 //! The storage on a disk in memory, driven through real bytes.
 
+mod chaos;
 mod commits;
 mod conversations;
 mod crashes;

@@ -458,7 +458,7 @@ impl World {
 
     fn pass_time(&mut self) -> bool {
         let Some(storage) = &self.storage else { return false };
-        let soon = self.now + Duration::from_millis(20);
+        let soon = self.now + Duration::from_millis(60);
         let deadline = storage.deadline().filter(|at| *at <= soon && self.exit.is_none());
         let Some(deadline) = deadline else { return false };
         self.now = self.now.max(deadline);
