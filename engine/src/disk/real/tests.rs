@@ -155,6 +155,48 @@ fn the_event_descriptor_is_readable_when_there_are_completions() {
     }
 }
 
+/// An event loop is told once of each signal, and has nothing to poll while nothing is under way.
+/// On one processor, who is woken by a completion is often ahead of the kernel's worker.
+#[test]
+fn what_is_announced_late_hides_no_later_completion() {
+    stay_on_one_processor();
+    for (_place, directory) in directories(Duration::ZERO) {
+        let file = directory.open("a", Access::CreateNew).unwrap();
+        let mut queue = directory.queue().unwrap();
+        let event = queue.event_descriptor().expect("real queues have one");
+        for token in 0..2_000 {
+            queue.submit(token, write(&file, vec![Bytes::from_static(b"data")], Sync::Data));
+            let mut completions = Vec::new();
+            while completions.is_empty() {
+                assert!(is_readable(event, Wait::Yes), "write {token} was not announced");
+                queue.poll(Wait::No, &mut completions).unwrap();
+            }
+            take_signals(event);
+        }
+    }
+}
+
+/// Keeps this thread, and those that it starts from now on, where it is.
+fn stay_on_one_processor() {
+    // SAFETY: a set of processors is plain bits, and lives longer than the call.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        let here = usize::try_from(libc::sched_getcpu()).expect("the system tells");
+        libc::CPU_SET(here, &mut set);
+        assert_eq!(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set), 0);
+    }
+}
+
+/// Takes notice of what a descriptor announces, and does nothing about it.
+fn take_signals(event: RawFd) {
+    let mut count = 0_u64;
+    while is_readable(event, Wait::No) {
+        // SAFETY: the 8 bytes that an eventfd gives have their place.
+        let length = unsafe { libc::read(event, (&raw mut count).cast(), size_of::<u64>()) };
+        assert_eq!(length, 8);
+    }
+}
+
 #[test]
 fn a_refused_request_is_announced_too() {
     for (_place, directory) in directories(Duration::ZERO) {

@@ -162,13 +162,17 @@ impl RingQueue {
     }
 
     /// Starts what can be started, without waiting for anything.
+    ///
+    /// The kernel announces deferred work only if there was none before, and may have some left of
+    /// operations that are over: it is done with now, else what is started would never be
+    /// announced.
     fn advance(&mut self) -> io::Result<()> {
         self.own()?;
         self.start();
         if self.ring.submission().is_empty() {
             return Ok(());
         }
-        self.enter(0, EnterFlags::empty())
+        self.enter(0, EnterFlags::GETEVENTS)
     }
 
     fn poll_ring(&mut self, wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()> {
