@@ -52,7 +52,10 @@ pub(crate) struct ImportArgs {
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
     /// For how many storage nodes
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=STORAGES_MAX))]
+    #[arg(
+        long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=STORAGES_MAX)
+    )]
     pub(crate) storages: u32,
     /// How many storage nodes have a copy of each partition besides the first
     #[arg(long, value_name = "R", default_value_t = 0)]

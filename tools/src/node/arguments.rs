@@ -73,8 +73,8 @@ pub(crate) enum LogFormat {
 /// and starts operation when the storages that it needs are there. A new cluster starts with
 /// `neolith ctl start`, or by itself when there are as many storages as --autostart says.
 ///
-/// What must survive is on the storages. With --data it is also in a log of the master's own, so that
-/// not even the loss of all storages at once makes it go back.
+/// What must survive is on the storages. With --data it is also in a log of the master's own, so
+/// that not even the loss of all storages at once makes it go back.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true, after_help = MASTER_EXAMPLES)]
 pub(crate) struct MasterArgs {
@@ -93,7 +93,10 @@ pub(crate) struct MasterArgs {
     #[arg(short, long, value_name = "P", help_heading = "Master", value_parser = partition_count)]
     pub(crate) partitions: Option<PartitionCount>,
     /// Id of this node, negative
-    #[arg(short = 'i', long, value_name = "NID", help_heading = "Master", allow_negative_numbers = true, value_parser = master_nid)]
+    #[arg(
+        short = 'i', long, value_name = "NID", help_heading = "Master",
+        allow_negative_numbers = true, value_parser = master_nid
+    )]
     pub(crate) nid: Option<Nid>,
     #[command(flatten)]
     pub(crate) disk: DiskArgs,
@@ -101,7 +104,10 @@ pub(crate) struct MasterArgs {
     #[arg(short = 'C', long, value_name = "NAME", help_heading = NOT_HERE)]
     pub(crate) upstream_cluster: Option<String>,
     /// Masters of that cluster
-    #[arg(short = 'M', long, value_name = "ADDRESSES", help_heading = NOT_HERE, value_parser = parse_masters)]
+    #[arg(
+        short = 'M', long, value_name = "ADDRESSES", help_heading = NOT_HERE,
+        value_parser = parse_masters
+    )]
     pub(crate) upstream_masters: Option<Masters>,
     /// Become a backup as soon as the cluster starts
     #[arg(short = 'B', long, help_heading = NOT_HERE)]
@@ -141,7 +147,10 @@ pub(crate) struct StorageArgs {
     #[arg(long, help_heading = "Storage")]
     pub(crate) new_nid: bool,
     /// Id of a new database
-    #[arg(short = 'i', long, value_name = "NID", help_heading = "Storage", allow_negative_numbers = true, value_parser = storage_nid)]
+    #[arg(
+        short = 'i', long, value_name = "NID", help_heading = "Storage",
+        allow_negative_numbers = true, value_parser = storage_nid
+    )]
     pub(crate) nid: Option<Nid>,
     /// Put the database aside, by renaming its directory, and end
     #[arg(long, help_heading = "Storage")]
@@ -152,7 +161,10 @@ pub(crate) struct StorageArgs {
     #[arg(short, long, value_name = "ADAPTER", help_heading = NOT_HERE)]
     pub(crate) adapter: Option<String>,
     /// How long to wait for a database server
-    #[arg(short, long, value_name = "SECONDS", help_heading = NOT_HERE, allow_negative_numbers = true)]
+    #[arg(
+        short, long, value_name = "SECONDS", help_heading = NOT_HERE,
+        allow_negative_numbers = true
+    )]
     pub(crate) wait: Option<f64>,
     /// Engine of a database server
     #[arg(short, long, value_name = "ENGINE", help_heading = NOT_HERE)]
@@ -170,8 +182,8 @@ Examples:
 Without --bind it listens at any port of all interfaces. Without --cluster the name is that of the
 database.
 
-Exit codes: 0 ended by SIGTERM, with its cluster, or dropped from it; 1 cannot go on: the reason is in
-one line on standard error; 2 bad arguments or configuration.";
+Exit codes: 0 ended by SIGTERM, with its cluster, or dropped from it; 1 cannot go on: the reason is
+in one line on standard error; 2 bad arguments or configuration.";
 
 /// Run an admin node: what `neolith ctl` and NEO's neoctl talk to
 ///
@@ -182,7 +194,10 @@ pub(crate) struct AdminArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
     /// Id of this node, negative
-    #[arg(short = 'i', long, value_name = "NID", help_heading = "Admin", allow_negative_numbers = true, value_parser = admin_nid)]
+    #[arg(
+        short = 'i', long, value_name = "NID", help_heading = "Admin",
+        allow_negative_numbers = true, value_parser = admin_nid
+    )]
     pub(crate) nid: Option<Nid>,
     /// Warn when a backup is so far behind
     #[arg(long, value_name = "SECONDS", help_heading = NOT_HERE)]
