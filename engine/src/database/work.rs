@@ -118,14 +118,21 @@ impl Engine {
 
     /// Whether tables wait to be written or runs to be merged.
     pub fn has_work(&self) -> bool {
-        let crowded = |order| {
-            let runs = self.version.runs(order);
-            (0..u8::MAX).any(|level| {
-                let count = runs.iter().filter(|run| run.summary.level == level).count();
-                count >= self.options.fan_out
-            })
-        };
-        !self.frozen.is_empty() || Order::ALL.into_iter().any(crowded)
+        !self.frozen.is_empty() || Order::ALL.into_iter().any(|o| self.crowded_level(o).is_some())
+    }
+
+    /// The lowest level that has so many runs of an order that they are to become one. Event loops
+    /// ask with each turn.
+    fn crowded_level(&self, order: Order) -> Option<u8> {
+        let levels = || self.version.runs(order).iter().map(|run| run.summary.level);
+        if levels().len() < self.options.fan_out {
+            return None;
+        }
+        // What is at the highest level has nowhere to go.
+        let movable = levels().filter(|level| *level < u8::MAX);
+        let count = |level: u8| levels().filter(|other| *other == level).count();
+        let crowded = movable.filter(|level| count(*level) >= self.options.fan_out);
+        crowded.min()
     }
 
     pub(super) fn place(&self) -> Place {
@@ -258,14 +265,10 @@ impl Engine {
         if self.merging || self.is_full() {
             return None;
         }
-        let (order, inputs) = Order::ALL.into_iter().find_map(|order| {
-            let runs = self.version.runs(order);
-            (0..u8::MAX).find_map(|level| {
-                let inputs: Vec<_> =
-                    runs.iter().filter(|run| run.summary.level == level).cloned().collect();
-                (inputs.len() >= self.options.fan_out).then_some((order, inputs))
-            })
-        })?;
+        let mut orders = Order::ALL.into_iter();
+        let (order, level) = orders.find_map(|o| Some((o, self.crowded_level(o)?)))?;
+        let runs = self.version.runs(order).iter();
+        let inputs = runs.filter(|run| run.summary.level == level).cloned().collect();
         Some(self.merge_job(order, inputs))
     }
 
