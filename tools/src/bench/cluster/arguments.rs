@@ -55,6 +55,10 @@ pub(crate) struct ClusterArgs {
         value_parser = clap::value_parser!(u16).range(..=1024)
     )]
     clients: Vec<u16>,
+    /// How many of these are threads of the same client of the cluster: they share its connections,
+    /// and the master tells each commit to other clients only
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    per_client: u16,
     /// Bytes of each object that is committed
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(..=4 << 20))]
     commit_size: u32,
@@ -102,6 +106,7 @@ pub(super) struct Plan {
     pub(super) sizes: Vec<usize>,
     pub(super) connections: Vec<usize>,
     pub(super) clients: Vec<usize>,
+    pub(super) per_client: usize,
     pub(super) commit_size: usize,
     pub(super) rounds: u16,
     pub(super) turn: Duration,
@@ -131,6 +136,7 @@ impl ClusterArgs {
             },
             connections: counts(&self.connections),
             clients: counts(&self.clients),
+            per_client: usize::from(self.per_client),
             commit_size: length(self.commit_size),
             rounds: self.rounds,
             turn: Duration::from_secs_f64(self.seconds),
@@ -209,6 +215,7 @@ mod tests {
             &["--seconds", "0"],
             &["--rounds", "0"],
             &["--threads", "0"],
+            &["--per-client", "0"],
         ] {
             assert!(plan(words).is_err(), "{words:?}");
         }

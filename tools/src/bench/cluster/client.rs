@@ -155,15 +155,15 @@ fn introduce(
     cluster: &str,
     known_as: Option<(Nid, Option<IdTimestamp>)>,
 ) -> Result<Welcome, Failure> {
-    wire.ask(&Message::RequestIdentification {
+    let request = Message::RequestIdentification {
         node_type: NodeType::Client,
         nid: known_as.map(|(nid, _)| nid),
         address: None,
         cluster: cluster.to_owned(),
         id_timestamp: known_as.and_then(|(_, timestamp)| timestamp),
         extra: Extra::default(),
-    });
-    match wire.wait()? {
+    };
+    match wire.wait_for(&request)? {
         Message::AcceptIdentification { your_nid, .. } => Ok(Welcome::Accepted(your_nid)),
         Message::NotPrimaryMaster { primary, masters } => {
             let index = primary.and_then(|index| usize::try_from(index).ok());

@@ -17,23 +17,26 @@ const EVENTS_MAX: usize = 128;
 /// Bits of a token that tell the sockets of one station from each other.
 const SOCKET_BITS: u32 = 16;
 
-/// Somebody who carries out one operation after the other, of requests and answers.
+/// Somebody who carries out operations of requests and answers: one after the other in each of its
+/// slots.
 pub(super) trait Station: Send {
-    /// Begins an operation.
-    fn begin(&mut self) -> Result<(), Failure>;
+    /// How many operations it carries out at once.
+    fn slots(&self) -> usize {
+        1
+    }
+
+    /// Begins an operation in a slot where none is under way.
+    fn begin(&mut self, slot: usize) -> Result<(), Failure>;
+
+    /// Sends what is ready to be sent.
+    fn flush(&mut self) -> Result<(), Failure>;
 
     /// The sockets on which something may come.
     fn sockets(&self) -> Vec<&TcpStream>;
 
-    /// Reads once from the socket with this index in [`Station::sockets`], and goes on.
-    fn receive(&mut self, socket: usize) -> Result<Progress, Failure>;
-}
-
-/// Whether an operation is done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Progress {
-    Pending,
-    Done,
+    /// Reads once from the socket with this index in [`Station::sockets`], and goes on. Tells in
+    /// which slots operations are done.
+    fn receive(&mut self, socket: usize, done: &mut Vec<usize>) -> Result<(), Failure>;
 }
 
 /// What was done.
@@ -98,7 +101,9 @@ fn work<S: Station>(
     stop: &Interrupt,
 ) -> Result<Latencies, Failure> {
     match stations {
-        [station] if station.sockets().len() == 1 => work_alone(station, deadline, stop),
+        [station] if station.sockets().len() == 1 && station.slots() == 1 => {
+            work_alone(station, deadline, stop)
+        }
         _ => work_together(stations, deadline, stop),
     }
 }
@@ -110,10 +115,15 @@ fn work_alone<S: Station>(
     stop: &Interrupt,
 ) -> Result<Latencies, Failure> {
     let mut latencies = Latencies::new();
+    let mut done = Vec::new();
     let mut start = Instant::now();
     while start < deadline && !stop.is_asked() {
-        station.begin()?;
-        while station.receive(0)? == Progress::Pending {}
+        station.begin(0)?;
+        station.flush()?;
+        while done.is_empty() {
+            station.receive(0, &mut done)?;
+        }
+        done.clear();
         let end = Instant::now();
         latencies.record(end - start);
         start = end;
@@ -128,12 +138,14 @@ fn work_together<S: Station>(
 ) -> Result<Latencies, Failure> {
     let poll = watch(stations)?;
     let mut latencies = Latencies::new();
-    let mut starts = Vec::new();
+    let mut starts: Vec<Vec<Instant>> = Vec::new();
     for station in stations.iter_mut() {
-        starts.push(Instant::now());
-        station.begin()?;
+        starts.push(vec![Instant::now(); station.slots()]);
+        (0..station.slots()).try_for_each(|slot| station.begin(slot))?;
+        station.flush()?;
     }
-    let mut busy = stations.len();
+    let mut busy: usize = starts.iter().map(Vec::len).sum();
+    let mut done = Vec::new();
     let mut events = Vec::with_capacity(EVENTS_MAX);
     let patience = Timespec::try_from(PATIENCE).expect("some seconds");
     while busy > 0 {
@@ -151,17 +163,18 @@ fn work_together<S: Station>(
         for event in &events {
             let token = usize::try_from(event.data.u64()).expect("addresses have 64 bits");
             let (index, socket) = (token >> SOCKET_BITS, token & ((1 << SOCKET_BITS) - 1));
-            if stations[index].receive(socket)? == Progress::Pending {
-                continue;
+            stations[index].receive(socket, &mut done)?;
+            for slot in done.drain(..) {
+                let end = Instant::now();
+                latencies.record(end - starts[index][slot]);
+                if end < deadline && !stop.is_asked() {
+                    starts[index][slot] = end;
+                    stations[index].begin(slot)?;
+                } else {
+                    busy -= 1;
+                }
             }
-            let end = Instant::now();
-            latencies.record(end - starts[index]);
-            if end < deadline && !stop.is_asked() {
-                starts[index] = end;
-                stations[index].begin()?;
-            } else {
-                busy -= 1;
-            }
+            stations[index].flush()?;
         }
     }
     Ok(latencies)

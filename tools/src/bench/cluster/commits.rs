@@ -2,25 +2,28 @@
 
 use std::net::TcpStream;
 
-use bytes::Bytes;
 use model::{Oid, Random, Tid, Ttid};
 use net::Message;
 
 use super::client::Client;
-use super::closed_loop::{Progress, Station};
+use super::closed_loop::Station;
 use super::population::{finish, new_oids, pickle, store, store_transaction};
 use super::target::Target;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 
-/// A client that changes one object, its own, in one transaction after the other. It waits for each
-/// answer before it goes on, as clients of NEO do.
+/// A client that changes objects in one transaction after the other, each of its threads its own
+/// object. A thread waits for each answer before it goes on, as those of NEO's clients do.
 pub(super) struct Committer {
     client: Client,
-    oid: Oid,
-    serial: Tid,
+    threads: Vec<Thread>,
     length: usize,
     random: Random,
+}
+
+struct Thread {
+    oid: Oid,
+    serial: Tid,
     stage: Stage,
 }
 
@@ -38,105 +41,112 @@ enum Stage {
 impl Committer {
     pub(super) fn new(
         target: &Target,
+        threads: usize,
         length: usize,
         seed: u64,
         stop: &Interrupt,
     ) -> Result<Self, Failure> {
         let mut client = Client::join(target, stop)?;
         client.connect_storages(stop)?;
-        let oid = new_oids(&mut client, 1)?[0];
-        let random = Random::from_seed(seed);
-        Ok(Self { client, oid, serial: Tid::ZERO, length, random, stage: Stage::Idle })
+        let oids = new_oids(&mut client, threads)?;
+        let thread = |oid| Thread { oid, serial: Tid::ZERO, stage: Stage::Idle };
+        let threads = oids.into_iter().map(thread).collect();
+        Ok(Self { client, threads, length, random: Random::from_seed(seed) })
     }
 
-    /// Handles what the master says.
-    fn master_said(&mut self, message: &Message) -> Result<Progress, Failure> {
-        match (message, self.stage) {
-            (Message::AnswerBeginTransaction { ttid }, Stage::Beginning) => self.store(*ttid)?,
+    /// Handles an answer of the master. Whether the commit is done.
+    fn master_answered(&mut self, slot: usize, message: &Message) -> Result<bool, Failure> {
+        let thread = &mut self.threads[slot];
+        match (message, thread.stage) {
+            (Message::AnswerBeginTransaction { ttid }, Stage::Beginning) => {
+                self.store(slot, *ttid);
+                Ok(false)
+            }
             (Message::AnswerTransactionFinished { ttid, tid }, Stage::Finishing(expected))
                 if *ttid == expected =>
             {
-                self.serial = *tid;
-                self.stage = Stage::Idle;
-                return Ok(Progress::Done);
+                thread.serial = *tid;
+                thread.stage = Stage::Idle;
+                Ok(true)
             }
-            (message, _) if message.is_answer() => {
-                return Err(self.client.master.unexpected(message));
-            }
-            // What others do.
-            _ => {}
+            (message, _) => Err(self.client.master.unexpected(message)),
         }
-        Ok(Progress::Pending)
     }
 
-    fn store(&mut self, ttid: Ttid) -> Result<(), Failure> {
-        let data: Bytes = pickle(self.length, &mut self.random);
-        let message = store(ttid, self.oid, self.serial, data);
-        let places = self.client.writable(self.client.table.partition_of_oid(self.oid));
+    fn store(&mut self, slot: usize, ttid: Ttid) {
+        let Thread { oid, serial, .. } = self.threads[slot];
+        let data = pickle(self.length, &mut self.random);
+        let message = store(ttid, oid, serial, data);
+        let places = self.client.writable(self.client.table.partition_of_oid(oid));
         for place in &places {
-            let wire = &mut self.client.storages[*place].1;
-            wire.ask(&message);
-            wire.flush()?;
+            self.client.storages[*place].1.ask(&message, slot);
         }
-        self.stage = Stage::Storing(ttid, places.len());
-        Ok(())
+        self.threads[slot].stage = Stage::Storing(ttid, places.len());
     }
 
-    /// Handles what a storage says.
-    fn storage_said(&mut self, place: usize, message: &Message) -> Result<(), Failure> {
-        match (message, self.stage) {
+    /// Handles an answer of a storage.
+    fn storage_answered(
+        &mut self,
+        place: usize,
+        slot: usize,
+        message: &Message,
+    ) -> Result<(), Failure> {
+        let thread = &mut self.threads[slot];
+        match (message, thread.stage) {
             (
                 Message::AnswerStoreObject { conflict: None | Some(Tid::ZERO) },
                 Stage::Storing(ttid, missing),
             ) => match missing {
-                1 => self.vote(ttid)?,
-                _ => self.stage = Stage::Storing(ttid, missing - 1),
+                1 => self.vote(slot, ttid),
+                _ => thread.stage = Stage::Storing(ttid, missing - 1),
             },
             (
                 Message::AnswerStoreTransaction {} | Message::AnswerVoteTransaction {},
                 Stage::Voting(ttid, missing),
             ) => match missing {
                 1 => {
-                    self.stage = Stage::Finishing(ttid);
-                    self.client.master.ask(&finish(ttid, vec![self.oid]));
-                    self.client.master.flush()?;
+                    thread.stage = Stage::Finishing(ttid);
+                    self.client.master.ask(&finish(ttid, vec![thread.oid]), slot);
                 }
-                _ => self.stage = Stage::Voting(ttid, missing - 1),
+                _ => thread.stage = Stage::Voting(ttid, missing - 1),
             },
-            (message, _) if message.is_answer() => {
-                return Err(self.client.storages[place].1.unexpected(message));
-            }
-            _ => {}
+            (message, _) => return Err(self.client.storages[place].1.unexpected(message)),
         }
         Ok(())
     }
 
-    fn vote(&mut self, ttid: Ttid) -> Result<(), Failure> {
+    fn vote(&mut self, slot: usize, ttid: Ttid) {
+        let oid = self.threads[slot].oid;
         let table = &self.client.table;
         let metadata = self.client.writable(table.partitions().of_ttid(ttid));
-        let data = self.client.writable(table.partition_of_oid(self.oid));
+        let data = self.client.writable(table.partition_of_oid(oid));
         for place in &metadata {
-            self.client.storages[*place].1.ask(&store_transaction(ttid, vec![self.oid]));
+            self.client.storages[*place].1.ask(&store_transaction(ttid, vec![oid]), slot);
         }
         let only_data = data.iter().filter(|place| !metadata.contains(place));
         let mut missing = metadata.len();
         for place in only_data {
-            self.client.storages[*place].1.ask(&Message::AskVoteTransaction { ttid });
+            self.client.storages[*place].1.ask(&Message::AskVoteTransaction { ttid }, slot);
             missing += 1;
         }
-        for (_, wire) in &mut self.client.storages {
-            wire.flush()?;
-        }
-        self.stage = Stage::Voting(ttid, missing);
-        Ok(())
+        self.threads[slot].stage = Stage::Voting(ttid, missing);
     }
 }
 
 impl Station for Committer {
-    fn begin(&mut self) -> Result<(), Failure> {
-        self.stage = Stage::Beginning;
-        self.client.master.ask(&Message::AskBeginTransaction { tid: None });
-        self.client.master.flush()
+    fn slots(&self) -> usize {
+        self.threads.len()
+    }
+
+    fn begin(&mut self, slot: usize) -> Result<(), Failure> {
+        self.threads[slot].stage = Stage::Beginning;
+        self.client.master.ask(&Message::AskBeginTransaction { tid: None }, slot);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.client.master.flush()?;
+        self.client.storages.iter_mut().try_for_each(|(_, wire)| wire.flush())
     }
 
     fn sockets(&self) -> Vec<&TcpStream> {
@@ -144,24 +154,34 @@ impl Station for Committer {
         std::iter::once(self.client.master.stream()).chain(storages).collect()
     }
 
-    fn receive(&mut self, socket: usize) -> Result<Progress, Failure> {
-        let mut progress = Progress::Pending;
-        match socket.checked_sub(1) {
-            None => {
-                self.client.master.receive()?;
-                while let Some(message) = self.client.master.next()? {
-                    if self.master_said(&message)? == Progress::Done {
-                        progress = Progress::Done;
-                    }
+    /// What others commit, and that one of them waits for a lock, is nothing to this client.
+    fn receive(&mut self, socket: usize, done: &mut Vec<usize>) -> Result<(), Failure> {
+        let Some(place) = socket.checked_sub(1) else {
+            self.client.master.receive()?;
+            while let Some((slot, message)) = self.client.master.next()? {
+                match slot {
+                    Some(slot) if self.master_answered(slot, &message)? => done.push(slot),
+                    Some(_) => {}
+                    None => check_notification(&self.client.master, &message)?,
                 }
             }
-            Some(place) => {
-                self.client.storages[place].1.receive()?;
-                while let Some(message) = self.client.storages[place].1.next()? {
-                    self.storage_said(place, &message)?;
-                }
+            return Ok(());
+        };
+        self.client.storages[place].1.receive()?;
+        while let Some((slot, message)) = self.client.storages[place].1.next()? {
+            match slot {
+                Some(slot) => self.storage_answered(place, slot, &message)?,
+                None => check_notification(&self.client.storages[place].1, &message)?,
             }
         }
-        Ok(progress)
+        Ok(())
+    }
+}
+
+/// An error that answers nothing ends the bench.
+fn check_notification(wire: &super::wire::Wire, message: &Message) -> Result<(), Failure> {
+    match message {
+        Message::Error { .. } => Err(wire.unexpected(message)),
+        _ => Ok(()),
     }
 }

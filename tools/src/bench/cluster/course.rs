@@ -44,6 +44,11 @@ struct Bench {
     stop: Interrupt,
 }
 
+/// How many threads each client has, if so many share one.
+fn shares(threads: usize, per_client: usize) -> impl Iterator<Item = usize> {
+    (0..threads).step_by(per_client).map(move |first| per_client.min(threads - first))
+}
+
 /// A cluster that is measured.
 struct Subject {
     target: Target,
@@ -157,9 +162,12 @@ impl Bench {
         let mut random = Random::from_seed(*seed);
         let mut committers = Vec::new();
         for subject in &*subjects {
-            let new =
-                |_| Committer::new(&subject.target, *commit_size, random.next_u64(), &self.stop);
-            committers.push((0..clients).map(new).collect::<Result<Vec<_>, _>>()?);
+            let mut own = Vec::new();
+            for threads in shares(clients, self.plan.per_client) {
+                let (target, seed) = (&subject.target, random.next_u64());
+                own.push(Committer::new(target, threads, *commit_size, seed, &self.stop)?);
+            }
+            committers.push(own);
         }
         let lengths = Arc::from([SMALL_PACKET_LENGTH]);
         let server = Server::start(1, SMALL_PACKET_LENGTH)?;
@@ -310,5 +318,18 @@ impl Account {
             p50_to_raw_prewritten: to_raw(raw.bound_prewritten_ns()),
             latency,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_shared_out_to_clients() {
+        let shares = |threads, per_client| shares(threads, per_client).collect::<Vec<_>>();
+        assert_eq!(shares(3, 1), [1, 1, 1]);
+        assert_eq!(shares(10, 4), [4, 4, 2]);
+        assert_eq!(shares(2, 4), [2]);
     }
 }

@@ -6,7 +6,7 @@ use model::{Nid, Random};
 use net::Message;
 
 use super::client::Client;
-use super::closed_loop::{Progress, Station};
+use super::closed_loop::Station;
 use super::population::Key;
 use super::target::Target;
 use super::wire::{Traffic, Wire};
@@ -56,8 +56,8 @@ pub(super) fn measure(
     let mut data_bytes = 0;
     for key in keys.iter_mut() {
         stop.check()?;
-        wire.ask(&Message::AskObject { oid: key.oid, at: None, before: None });
-        let data = match wire.wait()? {
+        let request = Message::AskObject { oid: key.oid, at: None, before: None };
+        let data = match wire.wait_for(&request)? {
             Message::AnswerObject { oid, checksum, data, .. }
                 if oid == key.oid
                     && (data.bytes.is_empty() || data.checksum() == checksum)
@@ -93,9 +93,14 @@ fn connect(target: &Target, storage: Nid, stop: &Interrupt) -> Result<(Client, W
 }
 
 impl Station for Loader<'_> {
-    fn begin(&mut self) -> Result<(), Failure> {
+    fn begin(&mut self, slot: usize) -> Result<(), Failure> {
         self.current = self.keys[self.random.index(self.keys.len())];
-        self.wire.ask(&Message::AskObject { oid: self.current.oid, at: None, before: None });
+        let request = Message::AskObject { oid: self.current.oid, at: None, before: None };
+        self.wire.ask(&request, slot);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
         self.wire.flush()
     }
 
@@ -103,15 +108,16 @@ impl Station for Loader<'_> {
         vec![self.wire.stream()]
     }
 
-    fn receive(&mut self, _socket: usize) -> Result<Progress, Failure> {
+    fn receive(&mut self, _socket: usize, done: &mut Vec<usize>) -> Result<(), Failure> {
         self.wire.receive()?;
-        let Some(message) = self.wire.next()? else { return Ok(Progress::Pending) };
+        let Some((slot, message)) = self.wire.next()? else { return Ok(()) };
         match &message {
             Message::AnswerObject { oid, data, .. }
                 if *oid == self.current.oid
                     && self.current.length.is_none_or(|length| length == data.bytes.len()) =>
             {
-                Ok(Progress::Done)
+                done.extend(slot);
+                Ok(())
             }
             _ => Err(self.wire.unexpected(&message)),
         }

@@ -12,7 +12,7 @@ use clap::Args;
 use model::Random;
 use rustix::event::epoll;
 
-use super::closed_loop::{Progress, Station};
+use super::closed_loop::Station;
 use super::wire::PATIENCE;
 use crate::failure::Failure;
 
@@ -152,6 +152,7 @@ impl Server {
             lengths,
             random: Random::from_seed(seed),
             request: vec![0; self.request_length],
+            is_asking: false,
             missing: 0,
             buffer: vec![0; READ_LENGTH_MAX].into_boxed_slice(),
         })
@@ -172,30 +173,43 @@ pub(super) struct Pinger {
     lengths: Arc<[usize]>,
     random: Random,
     request: Vec<u8>,
+    /// The request is to be sent.
+    is_asking: bool,
     missing: usize,
     buffer: Box<[u8]>,
 }
 
 impl Station for Pinger {
-    fn begin(&mut self) -> Result<(), Failure> {
+    fn begin(&mut self, _slot: usize) -> Result<(), Failure> {
         let length = self.lengths[self.random.index(self.lengths.len())];
         self.missing = length.min(ANSWER_LENGTH_MAX);
         let number = u32::try_from(self.missing).expect("below the greatest length");
         self.request[..LENGTH_BYTES].copy_from_slice(&number.to_be_bytes());
-        self.stream.write_all(&self.request).map_err(failed("write to"))
+        self.is_asking = true;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        match std::mem::take(&mut self.is_asking) {
+            true => self.stream.write_all(&self.request).map_err(failed("write to")),
+            false => Ok(()),
+        }
     }
 
     fn sockets(&self) -> Vec<&TcpStream> {
         vec![&self.stream]
     }
 
-    fn receive(&mut self, _socket: usize) -> Result<Progress, Failure> {
+    fn receive(&mut self, _socket: usize, done: &mut Vec<usize>) -> Result<(), Failure> {
         let length = self.stream.read(&mut self.buffer).map_err(failed("read from"))?;
         if length == 0 {
             return Err(Failure::Refused(String::from("the ping-pong server has ended")));
         }
         self.missing = self.missing.saturating_sub(length);
-        Ok(if self.missing == 0 { Progress::Done } else { Progress::Pending })
+        if self.missing == 0 {
+            done.push(0);
+        }
+        Ok(())
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) fn write(
 /// Commits new objects in one transaction.
 fn write_batch(client: &mut Client, batch: Vec<Bytes>) -> Result<Vec<Key>, Failure> {
     let oids = new_oids(client, batch.len())?;
-    client.master.ask(&Message::AskBeginTransaction { tid: None });
+    client.master.ask(&Message::AskBeginTransaction { tid: None }, 0);
     let ttid = loop {
         match client.master.wait()? {
             Message::AnswerBeginTransaction { ttid } => break ttid,
@@ -107,7 +107,7 @@ fn write_batch(client: &mut Client, batch: Vec<Bytes>) -> Result<Vec<Key>, Failu
         keys.push(Key { oid: *oid, length: Some(data.len()) });
         let message = store(ttid, *oid, Tid::ZERO, data);
         for place in client.writable(client.table.partition_of_oid(*oid)) {
-            client.storages[place].1.ask(&message);
+            client.storages[place].1.ask(&message, 0);
             expected[place] += 1;
         }
     }
@@ -116,14 +116,14 @@ fn write_batch(client: &mut Client, batch: Vec<Bytes>) -> Result<Vec<Key>, Failu
     for (place, (_, wire)) in client.storages.iter_mut().enumerate() {
         let is_metadata = metadata.contains(&place);
         match is_metadata {
-            true => wire.ask(&store_transaction(ttid, oids.clone())),
-            false if expected[place] > 0 => wire.ask(&Message::AskVoteTransaction { ttid }),
+            true => wire.ask(&store_transaction(ttid, oids.clone()), 0),
+            false if expected[place] > 0 => wire.ask(&Message::AskVoteTransaction { ttid }, 0),
             false => {}
         }
         expected[place] = usize::from(is_metadata || expected[place] > 0);
     }
     await_answers(client, &expected)?;
-    client.master.ask(&finish(ttid, oids));
+    client.master.ask(&finish(ttid, oids), 0);
     loop {
         match client.master.wait()? {
             Message::AnswerTransactionFinished { .. } => return Ok(keys),
@@ -162,7 +162,7 @@ fn await_answers(client: &mut Client, expected: &[usize]) -> Result<(), Failure>
 /// Oids that nobody has.
 pub(super) fn new_oids(client: &mut Client, count: usize) -> Result<Vec<Oid>, Failure> {
     let wanted = u32::try_from(count).expect("a batch is short");
-    client.master.ask(&Message::AskNewOIDs { count: wanted });
+    client.master.ask(&Message::AskNewOIDs { count: wanted }, 0);
     loop {
         match client.master.wait()? {
             Message::AnswerNewOIDs { oids } if oids.len() == count => return Ok(oids),
@@ -196,8 +196,9 @@ pub(super) fn find(
         let keys_max = (keys.len() + share).min(count_max);
         while let Some(oid_min) = from.take_if(|_| keys.len() < keys_max) {
             stop.check()?;
-            wire.ask(&Message::AskOIDsFrom { partition, length: OIDS_LENGTH, oid_min, tid });
-            let message = wire.wait()?;
+            let length = OIDS_LENGTH;
+            let request = Message::AskOIDsFrom { partition, length, oid_min, tid };
+            let message = wire.wait_for(&request)?;
             let Message::AnswerOIDsFrom { next, oids } = message else {
                 return Err(wire.unexpected(&message));
             };
@@ -210,7 +211,7 @@ pub(super) fn find(
 }
 
 fn last_tid(client: &mut Client) -> Result<Tid, Failure> {
-    client.master.ask(&Message::AskLastTransaction {});
+    client.master.ask(&Message::AskLastTransaction {}, 0);
     loop {
         match client.master.wait()? {
             Message::AnswerLastTransaction { tid } => return Ok(tid),

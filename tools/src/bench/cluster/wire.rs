@@ -18,10 +18,10 @@ const READ_LENGTH_MAX: usize = 64 << 10;
 /// Buffers written at once.
 const SLICES_MAX: usize = 64;
 
-/// A connection. Requests are answered in any order: what an answer is about is in the answer.
+/// A connection. Each request carries a number, which comes back with its answer.
 pub(super) struct Wire {
     stream: TcpStream,
-    links: Links<()>,
+    links: Links<usize>,
     link: LinkId,
     buffer: Box<[u8]>,
     address: Address,
@@ -71,8 +71,8 @@ impl Wire {
     }
 
     /// Has a request ready to be sent.
-    pub(super) fn ask(&mut self, message: &Message) {
-        self.links.ask(self.link, message, ());
+    pub(super) fn ask(&mut self, message: &Message, number: usize) {
+        self.links.ask(self.link, message, number);
     }
 
     /// Sends what is ready.
@@ -111,15 +111,15 @@ impl Wire {
         Ok(())
     }
 
-    /// The next message that was received: an answer or a notification.
-    pub(super) fn next(&mut self) -> Result<Option<Message>, Failure> {
+    /// The next message that was received: an answer with the number of its request, or a
+    /// notification.
+    pub(super) fn next(&mut self) -> Result<Option<(Option<usize>, Message)>, Failure> {
         match self.links.next() {
             None => Ok(None),
-            Some(
-                Incoming::Answer { message, .. }
-                | Incoming::Request { message, .. }
-                | Incoming::Stray { message, .. },
-            ) => Ok(Some(message)),
+            Some(Incoming::Answer { context, message, .. }) => Ok(Some((Some(context), message))),
+            Some(Incoming::Request { message, .. } | Incoming::Stray { message, .. }) => {
+                Ok(Some((None, message)))
+            }
             Some(Incoming::Closed { reason, .. }) => {
                 Err(Failure::Refused(format!("{}: {reason}", self.address)))
             }
@@ -127,11 +127,17 @@ impl Wire {
         }
     }
 
+    /// Sends a request, and waits for the next message, whatever it is.
+    pub(super) fn wait_for(&mut self, request: &Message) -> Result<Message, Failure> {
+        self.ask(request, 0);
+        self.wait()
+    }
+
     /// Sends what is ready, and waits for one more message.
     pub(super) fn wait(&mut self) -> Result<Message, Failure> {
         self.flush()?;
         loop {
-            if let Some(message) = self.next()? {
+            if let Some((_, message)) = self.next()? {
                 return Ok(message);
             }
             self.receive()?;
