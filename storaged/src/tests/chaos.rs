@@ -1,12 +1,13 @@
-//! Many clients at random, on a disk that takes its time: no update is lost, no lock is left.
+//! Many clients at random, on a disk that takes its time, with masters that are lost and power that is
+//! cut: no update is lost, no lock is left.
 
 use std::collections::BTreeMap;
 
 use engine::disk::Faults;
-use model::Random;
+use model::{CellState, Random};
 use net::Message;
 
-use super::world::{PeerId, World, oid, store, tid, ttid, vote};
+use super::world::{PeerId, World, oid, rows, store, tid, ttid, vote};
 
 const OBJECTS: u64 = 6;
 const CLIENTS: usize = 5;
@@ -33,6 +34,8 @@ struct Chaos {
     /// Voted ones, with what they stored.
     voted: Vec<(u64, BTreeMap<u64, u64>)>,
     locked: Vec<u64>,
+    /// All that have a tid.
+    tids: BTreeMap<u64, u64>,
     /// The newest revision of each object, and who wrote it.
     newest: BTreeMap<u64, (u64, u64)>,
     commits: u32,
@@ -40,14 +43,7 @@ struct Chaos {
 
 impl Chaos {
     fn new(seed: u64) -> Self {
-        let mut world = World::operating();
-        let faults = Faults {
-            slow_permille: 500,
-            short_write_permille: 100,
-            miss_permille: 300,
-            ..Faults::default()
-        };
-        let _ = world.disk.clone().with_faults(faults);
+        let mut world = slow(World::operating());
         let clients = (0..CLIENTS).map(|_| (world.client(), None)).collect();
         Self {
             world,
@@ -57,6 +53,7 @@ impl Chaos {
             next_tid: 1_000_000,
             voted: Vec::new(),
             locked: Vec::new(),
+            tids: BTreeMap::new(),
             newest: BTreeMap::new(),
             commits: 0,
         }
@@ -67,6 +64,14 @@ impl Chaos {
     }
 
     fn step(&mut self) {
+        match self.random.below(150) {
+            0 => self.lose_master(),
+            1 => self.crash(),
+            _ => self.act(),
+        }
+    }
+
+    fn act(&mut self) {
         let index = self.random.index(CLIENTS);
         self.take_answers(index);
         match self.random.below(20) {
@@ -171,6 +176,7 @@ impl Chaos {
             assert_eq!(based_on, before, "{number} lost an update of {of}");
         }
         self.locked.push(number);
+        self.tids.insert(number, self.next_tid);
         self.commits += 1;
     }
 
@@ -194,6 +200,41 @@ impl Chaos {
         let (peer, _) = self.clients[index];
         self.world.cut(peer);
         self.clients[index] = (self.world.client(), None);
+    }
+
+    fn lose_master(&mut self) {
+        let master = self.world.master();
+        self.world.cut(master);
+        self.recover();
+    }
+
+    fn crash(&mut self) {
+        let disk = self.world.disk.crash_image(self.random.next_u64());
+        self.world = slow(World::reopen(disk));
+        self.recover();
+    }
+
+    /// What has a tid is committed, the rest of what was voted is dropped.
+    fn recover(&mut self) {
+        self.world.join();
+        self.world.send_table(1, rows(CellState::UpToDate));
+        let answer = self.world.ask_master(&Message::AskLockedTransactions {});
+        let Message::AnswerLockedTransactions { transactions } = answer else {
+            panic!("{answer:?}")
+        };
+        for (number, found) in transactions.0 {
+            let decided = self.tids.get(&number.get()).map(|as_tid| tid(*as_tid));
+            assert!(found.is_none() || found == decided, "{number} has another tid");
+            if let Some(decided) = decided {
+                self.world.tell(&Message::ValidateTransaction { ttid: number, tid: decided });
+            }
+        }
+        self.world.ask_master(&Message::AskLastIDs {});
+        self.world.start();
+        self.voted.clear();
+        self.locked.clear();
+        let clients = (0..CLIENTS).map(|_| (self.world.client(), None)).collect();
+        self.clients = clients;
     }
 
     /// Ends everything, and looks at what is left.
@@ -221,6 +262,18 @@ impl Chaos {
         }
         self.commits
     }
+}
+
+/// The same storage on a disk that takes its time.
+fn slow(world: World) -> World {
+    let faults = Faults {
+        slow_permille: 500,
+        short_write_permille: 100,
+        miss_permille: 300,
+        ..Faults::default()
+    };
+    let _ = world.disk.clone().with_faults(faults);
+    world
 }
 
 #[test]
