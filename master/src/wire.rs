@@ -87,6 +87,16 @@ impl Wire {
         }
     }
 
+    /// Sends to many.
+    pub(crate) fn send_to_all(&mut self, links: impl Iterator<Item = LinkId>, message: &Message) {
+        let mut links = links.peekable();
+        if self.held.is_some() {
+            links.for_each(|link| self.send(link, message));
+        } else if links.peek().is_some() {
+            self.links.send_to_all(links, message);
+        }
+    }
+
     pub(crate) fn ask(&mut self, link: LinkId, message: &Message, asked: Asked) {
         if self.links.is_open(link) {
             *self.unanswered.entry(link).or_default() += 1;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::codec::{Limits, Malformed};
 use crate::message::{ErrorCode, Message};
@@ -166,6 +166,13 @@ impl<C> Connection<C> {
         self.next_id = id.wrapping_add(1);
         self.send_as(id, message);
         id
+    }
+
+    /// The same as [`Self::send`], with arguments that were encoded before.
+    pub(crate) fn send_with(&mut self, message: &Message, arguments: &Bytes) {
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        message.encode_with(id, arguments, &mut self.queue);
     }
 
     pub(crate) fn send_as(&mut self, id: u32, message: &Message) {

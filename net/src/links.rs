@@ -263,6 +263,17 @@ impl<C> Links<C> {
         }
     }
 
+    /// Sends a notification to many, encoded once.
+    pub fn send_to_all(&mut self, links: impl Iterator<Item = LinkId>, message: &Message) {
+        let arguments = message.arguments();
+        for link in links {
+            if let Some(found) = self.open(link) {
+                found.connection.send_with(message, &arguments);
+                self.sent(link);
+            }
+        }
+    }
+
     /// Answers a request. Also sends what carries the id of the request that it serves.
     pub fn answer(&mut self, link: LinkId, id: u32, message: &Message) {
         if let Some(found) = self.open(link) {

@@ -52,6 +52,22 @@ impl Message {
         self.encode_arguments(&mut out);
     }
 
+    /// The arguments alone: they are the same whoever gets the message.
+    pub(crate) fn arguments(&self) -> Bytes {
+        let mut queue = SendQueue::default();
+        self.encode_arguments(&mut Encoder(&mut queue));
+        queue.take(usize::MAX)
+    }
+
+    /// The same as [`Self::encode`], with arguments that were encoded before.
+    pub(crate) fn encode_with(&self, id: u32, arguments: &Bytes, queue: &mut SendQueue) {
+        let mut out = Encoder(queue);
+        out.array_header(3);
+        out.unsigned(u64::from(id));
+        out.unsigned(u64::from(self.code()));
+        queue.put_shared(arguments);
+    }
+
     fn decode(input: &mut Decoder<'_>) -> Result<(u32, Self), Malformed> {
         input.array_header_of(3)?;
         let id = u32::try_from(input.unsigned()?);

@@ -150,13 +150,15 @@ impl Operation {
         }
         let objects = Message::InvalidateObjects { tid, oids: finish.oids };
         let partitions = Message::InvalidatePartitions { tid, partitions: finish.partitions };
-        for (_, node) in cluster.nodes.of_type(NodeType::Client) {
-            let Some(link) = node.link.filter(|link| Some(*link) != client) else { continue };
-            match node.details.backup {
-                Some(_) => wire.send(link, &partitions),
-                None => wire.send(link, &objects),
-            }
-        }
+        let others = |is_backup: bool| {
+            let clients = cluster.nodes.of_type(NodeType::Client);
+            let clients =
+                clients.filter(move |(_, node)| node.details.backup.is_some() == is_backup);
+            let links = clients.filter_map(|(_, node)| node.link);
+            links.filter(move |link| Some(*link) != client)
+        };
+        wire.send_to_all(others(false), &objects);
+        wire.send_to_all(others(true), &partitions);
         for nid in &finish.involved {
             if let Some(link) = cluster.nodes.link(*nid) {
                 wire.send(link, &Message::NotifyUnlockInformation { ttid });
