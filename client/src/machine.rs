@@ -23,8 +23,8 @@ use crate::walk::Walk;
 /// Requests are submitted at any time and wait until the primary master is found. What comes of
 /// them is polled, in an order that means something (see [`Completion`]).
 ///
-/// Reads go to one readable cell of the partition, any of them, and to another one or to a newer table
-/// if that fails. Writes go to all cells, each over the one connection that the transaction has to
+/// Reads go to one readable cell of the partition, any of them, and to another one, or by a newer
+/// table, if that fails. Writes go to all cells, each over the one connection that the transaction has to
 /// that storage: if it is lost, the storage has failed for the transaction, and the primary master
 /// decides at the vote whether the cluster can do without it.
 ///

@@ -48,8 +48,8 @@ fn load_number(session: &Session, oid: Oid) -> (u64, Tid) {
     (value(&data), object.serial)
 }
 
-/// A transaction that was committed. Storages of NEO/py may not know it yet if they are asked for it
-/// alone.
+/// A transaction that was committed. Storages of NEO/py may not know it yet if they are asked
+/// for it alone.
 fn committed(session: &Session, tid: Tid) -> TransactionInformation {
     let found: Vec<_> = session.transactions(tid, Some(tid)).collect::<Result<_, _>>().unwrap();
     assert_eq!(session.transaction(tid).as_ref(), Ok(&found[0]));

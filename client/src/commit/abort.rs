@@ -23,8 +23,8 @@ impl Client {
         self.complete(token, Ok(Answer::Aborted));
     }
 
-    /// Aborts a transaction everywhere, and fails everything that is asked of it. It stays until the
-    /// caller aborts it too.
+    /// Aborts a transaction everywhere, and fails everything that is asked of it. It stays until
+    /// the caller aborts it too.
     pub(crate) fn doom(&mut self, ttid: Ttid, error: Error) {
         let Some(transaction) = self.transactions.get_mut(&ttid) else { return };
         if matches!(transaction.phase, Phase::Failed(_)) {

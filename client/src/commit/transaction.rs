@@ -16,13 +16,14 @@ const CHECKED_MAX: usize = 100;
 
 /// A transaction in progress.
 ///
-/// Invariants: an object is in `open` exactly while some storage has its answer to give or a conflict
-/// of it waits for the caller; nothing is open once it votes; `bytes` is the length of the data
-/// of what is open.
+/// Invariants: an object is in `open` exactly while some storage has its answer to give or a
+/// conflict of it waits for the caller; nothing is open once it votes; `bytes` is the length of
+/// the data of what is open.
 pub(crate) struct Transaction {
     pub(crate) ttid: Ttid,
     pub(super) phase: Phase,
-    /// The storages that are involved, each by the one connection it is told of the transaction (R7).
+    /// The storages that are involved, each by the one connection by which it is told of the
+    /// transaction (R7).
     pub(super) nodes: BTreeMap<Nid, Part>,
     pub(super) writes: BTreeMap<Oid, Write>,
     /// The stored objects, in the order in which they were first stored.

@@ -71,7 +71,8 @@ impl Client {
         self.random.choose(choice).copied()
     }
 
-    /// Whether a storage may lack what a transaction stored, which the read has to take into account.
+    /// Whether a storage may lack what a transaction stored, which the read has to take into
+    /// account.
     fn is_failed_for(&self, purpose: &Purpose, nid: Nid) -> bool {
         let Purpose::UndoSerials { ttid } = purpose else { return false };
         self.transactions.get(ttid).is_some_and(|transaction| transaction.is_failed(nid))

@@ -44,9 +44,10 @@ impl Client {
 
     /// Handles the answer that ends the joining: everything else was told before.
     pub(super) fn joined(&mut self, message: Message) {
-        let (Stage::Joining { link, nid, has_nodes: true }, Message::AnswerLastTransaction { tid }) =
-            (self.master.stage, message)
-        else {
+        let Stage::Joining { link, nid, has_nodes: true } = self.master.stage else {
+            return self.drop_master("it does not tell what nodes there are");
+        };
+        let Message::AnswerLastTransaction { tid } = message else {
             return self.drop_master("it does not tell what there is");
         };
         if self.table.is_none() {

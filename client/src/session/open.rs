@@ -14,8 +14,8 @@ use crate::machine::Client;
 use crate::options::ClientOptions;
 use crate::request::{Answer, Request};
 
-/// A client of a cluster that threads share: its methods wait. Cloning it is cheap. It ends when it is
-/// closed, or with its last clone.
+/// A client of a cluster that threads share: its methods wait. Cloning it is cheap. It ends when
+/// it is closed, or with its last clone.
 ///
 /// Nodes that are lost are waited for, as long as it takes; whoever does not want to wait closes
 /// the session from another thread.

@@ -13,7 +13,8 @@ impl Session {
     /// Loads the newest revision that is not later than the last tid.
     ///
     /// # Errors
-    /// [`Error::NoSuchObject`], [`Error::NoSuchRevision`], [`Error::WrongChecksum`], or of the network.
+    /// [`Error::NoSuchObject`], [`Error::NoSuchRevision`], [`Error::WrongChecksum`], or of the
+    /// network.
     pub fn load(&self, oid: Oid) -> Result<Object, Error> {
         self.load_revision(oid, Revision::Newest)
     }
@@ -84,7 +85,8 @@ impl Session {
         Transactions::new(self.clone(), TransactionCursor::new(tid_min, tid_max))
     }
 
-    /// What a transaction stored, in the order in which it did. What was packed away since is left out.
+    /// What a transaction stored, in the order in which it did. What was packed away since is left
+    /// out.
     pub fn objects_of(&self, transaction: &TransactionInformation) -> Objects {
         Objects::new(self.clone(), transaction.tid, transaction.oids.clone())
     }

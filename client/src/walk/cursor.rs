@@ -12,8 +12,8 @@ pub(crate) struct Ahead<T> {
     pub(crate) next: Option<T>,
 }
 
-/// Items of all partitions, in order. The next one is known while every partition that has not ended
-/// has items fetched.
+/// Items of all partitions, in order. The next one is known while every partition that has not
+/// ended has items fetched.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Merge<T> {
     partitions: Vec<Ahead<T>>,

@@ -15,8 +15,8 @@ use crate::request::{Answer, Token};
 /// Stands for all partitions of which a storage has a readable cell.
 const ALL_PARTITIONS: PartitionId = PartitionId::new(u32::MAX);
 
-/// The newest transactions. Each storage is asked once, for those of all its readable cells; partitions
-/// of which no storage answered are read one by one.
+/// The newest transactions. Each storage is asked once, for those of all its readable cells;
+/// partitions of which no storage answered are read one by one.
 pub(crate) struct UndoLogWalk {
     first: u64,
     last: u64,
