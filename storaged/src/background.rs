@@ -37,8 +37,8 @@ impl Background for Worker {
 /// Items that one step of a job handles.
 const STEP_ITEMS: usize = 1024;
 
-/// Does the work where it is asked for, a slice at a time: for simulators, whose runs have to be the
-/// same each time.
+/// Does the work where it is asked for, a slice at a time: for simulators, whose runs have to be
+/// the same each time.
 #[derive(Debug, Default)]
 pub struct Inline {
     job: Option<Job>,

@@ -50,7 +50,8 @@ impl Storage {
             return self.refuse_peer(link, id, ErrorCode::ProtocolError, text);
         }
         let until = self.now + WAIT_MAX;
-        self.peers.insert(link, Peer::Waiting { introduction, until });
+        self.peers.insert(link, Peer::Waiting { introduction });
+        self.waits.insert((until, link));
         self.links.hold(link, true);
         self.judge(link);
     }
@@ -92,7 +93,7 @@ impl Storage {
 
     /// Takes a peer in, sends it away, or lets it wait.
     fn judge(&mut self, link: LinkId) {
-        let Some(Peer::Waiting { introduction, .. }) = self.peers.get(&link) else { return };
+        let Some(Peer::Waiting { introduction }) = self.peers.get(&link) else { return };
         if !self.is_operating() {
             return;
         }
@@ -150,20 +151,16 @@ impl Storage {
         self.links.answer(link, id, &answer);
     }
 
-    /// When the first that waits has waited long enough.
+    /// When the first that waits has waited long enough, if it still does.
     pub(crate) fn identification_deadline(&self) -> Option<Duration> {
-        let until = |peer: &Peer| match peer {
-            Peer::Waiting { until, .. } => Some(*until),
-            _ => None,
-        };
-        self.peers.values().filter_map(until).min()
+        self.waits.first().map(|(until, _)| *until)
     }
 
     pub(crate) fn time_out_identifications(&mut self) {
-        let late = |peer: &Peer| matches!(peer, Peer::Waiting { until, .. } if *until <= self.now);
-        let late = self.peers.iter().filter(|(_, peer)| late(peer)).map(|(link, _)| *link);
-        for link in late.collect::<Vec<_>>() {
-            let Some(Peer::Waiting { introduction, .. }) = self.peers.get(&link) else { continue };
+        while let Some((_, link)) = self.waits.first().filter(|(until, _)| *until <= self.now) {
+            let link = *link;
+            self.waits.pop_first();
+            let Some(Peer::Waiting { introduction }) = self.peers.get(&link) else { continue };
             let (id, text) = (introduction.id, "not in operation, or not announced");
             self.refuse_peer(link, id, ErrorCode::NotReady, text);
         }

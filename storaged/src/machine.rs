@@ -1,6 +1,6 @@
 //! The storage as a machine: what it consists of, and how events go through it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -99,6 +99,8 @@ pub struct Storage {
     pub(crate) inbox: Inbox,
     pub(crate) peers: BTreeMap<LinkId, Peer>,
     pub(crate) held: BTreeMap<LinkId, Held>,
+    /// Until when peers wait that are not taken in; some may be gone.
+    pub(crate) waits: BTreeSet<(Duration, LinkId)>,
     pub(crate) transactions: Transactions,
     pub(crate) write_locks: WriteLocks,
     pub(crate) read_locks: ReadLocks,
@@ -159,6 +161,7 @@ impl Storage {
             inbox: Inbox::default(),
             peers: BTreeMap::new(),
             held: BTreeMap::new(),
+            waits: BTreeSet::new(),
             transactions: Transactions::default(),
             write_locks: WriteLocks::default(),
             read_locks: ReadLocks::default(),

@@ -1,7 +1,5 @@
 //! Connections of clients and other storages.
 
-use std::time::Duration;
-
 use model::Nid;
 use net::{Address, ErrorCode, IdTimestamp, LinkId, Message};
 
@@ -17,8 +15,6 @@ pub(crate) enum Peer {
     Waiting {
         /// What it said.
         introduction: Introduction,
-        /// Until when.
-        until: Duration,
     },
     /// A client.
     Client {
@@ -122,11 +118,18 @@ impl Storage {
     }
 
     /// Lets a connection wait that has many requests under way.
-    pub(crate) fn hold_if_busy(&mut self, link: Option<LinkId>) {
-        let Some(link) = link.filter(|link| self.peers.contains_key(link)) else { return };
-        let held = self.held.get(&link).copied().unwrap_or_default();
-        let busy = self.reads.is_busy(link, held.busy);
-        self.set_held(link, Held { busy, ..held });
+    pub(crate) fn hold_busy(&mut self, link: LinkId) {
+        if self.peers.contains_key(&link) {
+            let held = self.held.get(&link).copied().unwrap_or_default();
+            self.set_held(link, Held { busy: true, ..held });
+        }
+    }
+
+    /// Has a connection go on that has few requests under way again.
+    pub(crate) fn release_busy(&mut self, link: LinkId) {
+        if let Some(&held) = self.held.get(&link) {
+            self.set_held(link, Held { busy: false, ..held });
+        }
     }
 
     /// Lets a connection wait that stores faster than the disk writes.

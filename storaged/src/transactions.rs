@@ -48,8 +48,8 @@ pub(crate) struct Transaction {
     pub(crate) stored: BTreeSet<Oid>,
     /// Whether the engine knows of it.
     pub(crate) in_engine: bool,
-    /// Objects of which a request is under way, with those that came later and wait for it: requests
-    /// of one object are answered in the order in which they came.
+    /// Objects of which a request is under way, with those that came later and wait for it:
+    /// requests of one object are answered in the order in which they came.
     pub(crate) active: BTreeMap<Oid, VecDeque<WriteRequest>>,
     /// Objects for which the client was told of a deadlock, and did not relock yet.
     pub(crate) notified: BTreeSet<Oid>,

@@ -1,6 +1,5 @@
 //! A whole cluster in one process: every node a thread of its own, with real sockets and files, and
 //! sessions that do what clients do.
-#![expect(clippy::disallowed_methods, reason = "tests make their own directories")]
 
 #[path = "../../client/examples/exercise/scenarios.rs"]
 mod scenarios;

@@ -217,7 +217,7 @@ fn transfer(
     transaction.store(Oid::new(2), to_serial, balance(to + 10))?;
     kill_at(cluster, Step::Stored);
     let ttid = transaction.ttid();
-    let mut vote = move || transaction.vote(Metadata::default()).map(|_| transaction);
+    let vote = move || transaction.vote(Metadata::default()).map(|_| transaction);
     let transaction = match step == Step::Voting {
         true => {
             // The other storage may have voted as well, or not.

@@ -1,8 +1,8 @@
 //! A cluster on disks that lose what is not synced: whatever crashes when, what was acknowledged is
 //! there, what was refused is not, and no money is lost or made.
 //!
-//! Everything is decided by a seed, which is printed when a test fails. `NEOLITH_SEED` begins with
-//! another one, `NEOLITH_SEEDS` tries so many; `WORLD_TRACE=1` prints all packets.
+//! Everything is decided by a seed, which is printed when a test fails. `NEOLITH_SEED` runs that one
+//! only, `NEOLITH_SEEDS` so many; `WORLD_TRACE=1` prints all packets.
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -147,7 +147,7 @@ fn crash_at_each_io(
     victim: impl Fn(&Cluster) -> ProcessId,
     meanwhile: impl Fn(&mut Cluster),
 ) {
-    let seed = first_seed();
+    let seed = number_of("NEOLITH_SEED").unwrap_or(1);
     for at in 0.. {
         let mut has_crashed = false;
         run_seed(&format!("{name} crashes at {at}"), seed, |seed| {
@@ -185,17 +185,16 @@ fn finish(cluster: &mut Cluster) {
     cluster.audit(LIMIT);
 }
 
-/// Runs a test with so many seeds, or as many as the environment says.
+/// Runs a test with so many seeds, or as many as the environment says, or the one that it says.
 fn each_seed(name: &str, count: u64, test: impl Fn(u64)) {
-    let wanted = env::var("NEOLITH_SEEDS").ok();
-    let count = wanted.map_or(count, |text| text.parse().expect("a number of seeds"));
-    for seed in first_seed()..first_seed() + count {
-        run_seed(name, seed, &test);
-    }
+    let wanted = number_of("NEOLITH_SEEDS").unwrap_or(count);
+    let seeds = number_of("NEOLITH_SEED").map_or(1..=wanted, |seed| seed..=seed);
+    seeds.for_each(|seed| run_seed(name, seed, &test));
 }
 
-fn first_seed() -> u64 {
-    env::var("NEOLITH_SEED").map_or(1, |text| text.parse().expect("a seed"))
+fn number_of(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
 fn run_seed(name: &str, seed: u64, test: impl FnOnce(u64)) {

@@ -51,7 +51,8 @@ impl Client {
                 self.progress(ttid);
             }
             Phase::Voting { waiting } => {
-                if waiting.remove(&nid) && waiting.is_empty() {
+                let was_waited_for = waiting.remove(&nid);
+                if was_waited_for && waiting.is_empty() {
                     self.judge(ttid);
                 }
             }

@@ -90,12 +90,6 @@ impl Reads {
         !self.draining.is_empty()
     }
 
-    /// Whether a connection has so many tasks that nothing more is to be read from it.
-    pub(crate) fn is_busy(&self, link: LinkId, was_busy: bool) -> bool {
-        let limit = if was_busy { TASKS_PER_LINK_LOW } else { TASKS_PER_LINK_MAX };
-        self.counts.get(&link).is_some_and(|count| *count >= limit)
-    }
-
     /// Transactions that tasks wait for.
     pub(crate) fn waited_for(&self) -> impl Iterator<Item = Ttid> {
         self.waiting.keys().copied()
@@ -107,28 +101,34 @@ impl Reads {
         self.ready.extend(entries.into_iter().map(|entry| (entry, None)));
     }
 
-    fn count(&mut self, link: Option<LinkId>) {
-        if let Some(link) = link {
-            *self.counts.entry(link).or_default() += 1;
-        }
+    /// One more task of a connection. Whether it has as many as it may have.
+    fn begun(&mut self, link: LinkId) -> bool {
+        let count = self.counts.entry(link).or_default();
+        *count += 1;
+        *count >= TASKS_PER_LINK_MAX
     }
 
-    fn done(&mut self, link: LinkId) {
-        if let Some(count) = self.counts.get_mut(&link) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&link);
-            }
+    /// One task less. Whether the connection has so few that more can come.
+    fn done(&mut self, link: LinkId) -> bool {
+        let Some(count) = self.counts.get_mut(&link) else { return true };
+        *count -= 1;
+        let count = *count;
+        if count == 0 {
+            self.counts.remove(&link);
         }
+        count < TASKS_PER_LINK_LOW
     }
 }
 
 impl Storage {
     /// Begins a task; it may answer at once.
     pub(crate) fn start_task(&mut self, link: Option<LinkId>, task: impl Task + 'static) {
-        self.reads.count(link);
+        if let Some(link) = link
+            && self.reads.begun(link)
+        {
+            self.hold_busy(link);
+        }
         self.run(Entry { link, task: Box::new(task) }, None);
-        self.hold_if_busy(link);
     }
 
     fn run(&mut self, mut entry: Entry, mut found: Option<Found>) {
@@ -155,9 +155,10 @@ impl Storage {
                     return;
                 }
                 Turn::Done => {
-                    if let Some(link) = entry.link {
-                        self.reads.done(link);
-                        self.hold_if_busy(Some(link));
+                    if let Some(link) = entry.link
+                        && self.reads.done(link)
+                    {
+                        self.release_busy(link);
                     }
                     return;
                 }

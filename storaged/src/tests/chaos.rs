@@ -1,5 +1,5 @@
-//! Many clients at random, on a disk that takes its time, with masters that are lost and power that is
-//! cut: no update is lost, no lock is left.
+//! Many clients at random, on a disk that takes its time, with masters that are lost and power that
+//! is cut: no update is lost, no lock is left.
 
 use std::collections::BTreeMap;
 

@@ -23,6 +23,8 @@ const COLUMNS_MAX: usize = 100;
 const MONOTONIC_START: Duration = Duration::from_secs(1000);
 /// A machine that is still not at rest after so many events will never be.
 const EVENTS_MAX: usize = 10_000;
+/// So often it may look at a disk that does nothing, before that counts as rest.
+const LOOKS_MAX: usize = 10;
 
 /// Something that the machine did.
 enum Line {
@@ -41,6 +43,8 @@ pub struct Runner {
     connecting: Vec<(LinkId, Address)>,
     accepted: u64,
     variables: Variables,
+    /// Whether the disk does nothing that it is asked for.
+    holds_disk: bool,
     lines: Vec<Line>,
 }
 
@@ -56,6 +60,7 @@ impl Runner {
             connecting: Vec::new(),
             accepted: 0,
             variables: Variables::default(),
+            holds_disk: false,
             lines: Vec::new(),
         }
     }
@@ -167,6 +172,7 @@ impl Runner {
 
     /// Nothing is left of a process but its disk.
     fn end(&mut self) {
+        self.holds_disk = false;
         self.node = None;
         self.peers.clear();
         self.connecting.clear();
@@ -285,6 +291,7 @@ impl Runner {
     /// Has the disk wait with what it is asked for, or do it.
     fn hold_disk(&mut self, hold: bool) -> Result<(), String> {
         self.setting.disk().ok_or("there is no disk")?.hold_requests(hold);
+        self.holds_disk = hold;
         self.settle()
     }
 
@@ -325,6 +332,8 @@ impl Runner {
     /// Carries out what the machine wants until it is at rest: timers that are due and completions
     /// of its disk included.
     fn settle(&mut self) -> Result<(), String> {
+        // A machine may look at a disk that does nothing again and again.
+        let mut looks_left = LOOKS_MAX;
         for _ in 0..EVENTS_MAX {
             let moved = self.carry_out_actions()?;
             let now = self.now();
@@ -342,12 +351,13 @@ impl Runner {
             } else if disk.is_some() {
                 node.handle(now, Event::Disk);
             }
-            let at_rest = !moved && !is_due && reports.is_empty();
+            let activity = self.setting.disk().map(|disk| disk.operations() + disk.reads());
+            let is_idle = !moved && reports.is_empty() && activity == disk;
             self.lines.extend(reports.into_iter().map(Line::Text));
-            if at_rest
-                && disk == self.setting.disk().map(|disk| disk.operations() + disk.reads())
-                && !self.carry_out_actions()?
-            {
+            if is_idle && self.holds_disk && is_due {
+                looks_left -= 1;
+            }
+            if is_idle && (!is_due || looks_left == 0) && !self.carry_out_actions()? {
                 return Ok(());
             }
         }

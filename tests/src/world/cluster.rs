@@ -15,7 +15,7 @@ use storaged::{Storage, StorageOptions};
 use super::audit::{Auditor, Findings};
 use super::bank::{Ledger, Teller};
 use super::process::{Actor, Host, ProcessId};
-use super::world::World;
+use super::whole::World;
 use crate::database::open_database;
 use crate::node::Node;
 

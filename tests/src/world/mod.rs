@@ -27,10 +27,10 @@ mod network;
 mod process;
 mod trace;
 mod traffic;
-mod world;
+mod whole;
 
 pub use audit::{Auditor, Findings};
 pub use bank::{Fate, Ledger, Teller};
 pub use cluster::{Cluster, ClusterOptions};
 pub use process::{Actor, Host, ProcessId};
-pub use world::World;
+pub use whole::World;

@@ -7,7 +7,7 @@ use net::{Event, LinkId};
 
 use super::network::{ConnectionId, Piece, Side, WINDOW};
 use super::process::ProcessId;
-use super::world::{Happening, TICK, World};
+use super::whole::{Happening, TICK, World};
 
 /// Pieces of a stream are not longer.
 const PIECE_LENGTH_MAX: usize = 64 << 10;

@@ -40,6 +40,9 @@ const BINARY: Variable =
 /// How long the model test goes on with new seeds.
 const MINUTES: Variable = Variable { name: "NEOLITH_MINUTES", value: "3", can_be_overridden: true };
 
+/// How many seeds the simulated cluster is run with.
+const SEEDS: Variable = Variable { name: "NEOLITH_SEEDS", value: "60", can_be_overridden: true };
+
 /// Cheap ones first, so that what is wrong is said soon.
 pub(crate) const STAGES: &[Stage] = &[
     Stage {
@@ -89,8 +92,25 @@ pub(crate) const STAGES: &[Stage] = &[
         }],
     },
     Stage {
+        name: "scripts",
+        about: "conversations of the protocol: each machine with peers whose every packet is \
+                written down in tests/scripts",
+        actions: &[cargo(&["test", "-p", "neolith-tests", "--test", "scripts"])],
+    },
+    Stage {
+        name: "world",
+        about: "a cluster in one thread, whose disks lose what is not synced, for NEOLITH_SEEDS \
+                (60) from NEOLITH_SEED",
+        actions: &[Action::Run {
+            program: "cargo",
+            arguments: &["test", "-p", "neolith-tests", "--test", "commit_crash"],
+            environment: &[SEEDS],
+        }],
+    },
+    Stage {
         name: "process",
-        about: "the released binary as a process: what it prints, bad input, kill -9",
+        about: "the released binary as a process: what it prints, bad input, clusters whose nodes \
+                are killed at each step of a commit",
         actions: &[
             cargo(&["build", "--release"]),
             Action::Run {

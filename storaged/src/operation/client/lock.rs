@@ -85,8 +85,8 @@ impl Storage {
     }
 
     /// A younger transaction is asked to give its lock to an older one that waits. It keeps it
-    /// until it asks to relock, in case that it votes before. It is not asked while it has a request
-    /// of the object under way.
+    /// until it asks to relock, in case that it votes before. It is not asked while it has a
+    /// request of the object under way.
     pub(super) fn ask_to_relock(&mut self, ttid: Ttid, oid: Oid) {
         let Some(transaction) = self.transactions.get_mut(ttid) else { return };
         let is_open = transaction.phase == Phase::Open;

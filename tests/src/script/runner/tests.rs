@@ -123,7 +123,7 @@ connect X silent
 X> bytes(\"GET / HTTP/1.0\")
 ---
 closes X
-lost: the peer does not speak NEO (HTTP, perhaps): GET / HTTP/1.0
+lost: the peer does not speak NEO (but HTTP, perhaps): GET / HTTP/1.0
 
 restart
 signal terminate
