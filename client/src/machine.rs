@@ -24,9 +24,9 @@ use crate::walk::Walk;
 /// them is polled, in an order that means something (see [`Completion`]).
 ///
 /// Reads go to one readable cell of the partition, any of them, and to another one, or by a newer
-/// table, if that fails. Writes go to all cells, each over the one connection that the transaction has to
-/// that storage: if it is lost, the storage has failed for the transaction, and the primary master
-/// decides at the vote whether the cluster can do without it.
+/// table, if that fails. Writes go to all cells, each over the one connection that the transaction
+/// has to that storage: if it is lost, the storage has failed for the transaction, and the primary
+/// master decides at the vote whether the cluster can do without it.
 ///
 /// A transaction that fails is aborted at once everywhere; what is asked of it afterwards gives the
 /// same error, until it is aborted here too. One whose outcome is not known is asked about until it

@@ -1,8 +1,8 @@
 //! Real processes on loopback: whatever is killed, stopped or cut off at whatever step of a commit,
 //! what was acknowledged is there, what was refused is not, and no money is lost or made.
 //!
-//! Steps are reached by watching: nodes write in their log what they did, and a node that is stopped
-//! holds up a commit for as long as wanted.
+//! Steps are reached by watching: nodes write in their log what they did, and a node that is
+//! stopped holds up a commit for as long as wanted.
 
 #![expect(clippy::disallowed_methods, reason = "tests make their own directories")]
 
@@ -132,8 +132,8 @@ impl Cluster {
         }
     }
 
-    /// The storage that keeps the metadata of a transaction, or one of them: S1 has the first of two
-    /// partitions, S2 the other one.
+    /// The storage that keeps the metadata of a transaction, or one of them: S1 has the first of
+    /// two partitions, S2 the other one.
     fn keeper(&self, ttid: Ttid) -> usize {
         usize::from(ttid.get() % 2 == 1)
     }

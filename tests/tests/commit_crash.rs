@@ -1,8 +1,8 @@
 //! A cluster on disks that lose what is not synced: whatever crashes when, what was acknowledged is
 //! there, what was refused is not, and no money is lost or made.
 //!
-//! Everything is decided by a seed, which is printed when a test fails. `NEOLITH_SEED` runs that one
-//! only, `NEOLITH_SEEDS` so many; `WORLD_TRACE=1` prints all packets.
+//! Everything is decided by a seed, which is printed when a test fails. `NEOLITH_SEED` runs that
+//! one only, `NEOLITH_SEEDS` so many; `WORLD_TRACE=1` prints all packets.
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

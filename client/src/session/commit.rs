@@ -46,8 +46,8 @@ impl Session {
 /// A transaction. Dropped before it is finished, it is aborted.
 ///
 /// Conflicts are found out about some time after a store, at the vote at the latest: any method may
-/// fail with one. The transaction is aborted then, as with all other errors but those that say that a
-/// request was out of turn.
+/// fail with one. The transaction is aborted then, as with all other errors but those that say that
+/// a request was out of turn.
 pub struct Transaction {
     session: Session,
     ttid: Ttid,

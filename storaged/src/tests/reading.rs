@@ -194,45 +194,9 @@ fn r16_every_read_waits_for_what_is_locked() {
     let storage = world.other_storage();
     world.vote_one(client, 700, 1, 304);
     world.lock_one(700, 704);
-    let fetch_objects = Message::AskFetchObjects {
-        partition: partition(1),
-        length: 1000,
-        tid_min: tid(0),
-        tid_max: tid(704),
-        oid_min: oid(0),
-        objects: OrderedMap::default(),
-    };
-    let fetch_transactions = Message::AskFetchTransactions {
-        partition: partition(0),
-        length: 1000,
-        tid_min: tid(0),
-        tid_max: tid(704),
-        tids: Vec::new(),
-        want_pack_id: false,
-    };
-    let (tid_min, tid_max, oid_min) = (tid(0), tid(704), oid(0));
-    let (length, of) = (1000, partition(0));
-    let waiting = [
-        (client, load(oid(1))),
-        (client, Message::AskObject { oid: oid(1), at: Some(tid(704)), before: None }),
-        (client, Message::AskObject { oid: oid(1), at: Some(tid(304)), before: None }),
-        (client, Message::AskObject { oid: oid(1), at: None, before: Some(tid(999)) }),
-        (client, history(1, 0, 9)),
-        (client, tids(0, 9, u32::MAX)),
-        (client, tids(0, 9, 0)),
-        (client, tids_from(0, 704, 9, 0)),
-        (client, oids_from(1, 9, 0, 704)),
-        (client, Message::AskTransactionInformation { tid: tid(704) }),
-        (client, undo_serials(800, 800, 304, &[1])),
-        (storage, fetch_transactions),
-        (storage, fetch_objects),
-        (storage, Message::AskCheckTIDRange { partition: of, length, tid_min, tid_max }),
-        (
-            storage,
-            Message::AskCheckSerialRange { partition: of, length, tid_min, tid_max, oid_min },
-        ),
-    ];
-    let tokens = waiting.map(|(peer, message)| (peer, world.post(peer, &message), message));
+    let waiting = requests_that_wait(client, storage);
+    let ask = |(peer, message)| (peer, world.post(peer, &message), message);
+    let tokens: Vec<_> = waiting.into_iter().map(ask).collect();
     for (peer, token, message) in &tokens {
         assert_eq!(world.answer(*peer, *token), None, "{message:?}");
     }
@@ -268,6 +232,48 @@ fn r16_every_read_waits_for_what_is_locked() {
             _ => {}
         }
     }
+}
+
+/// Everything whose answer changes when a transaction 704, which is locked, is unlocked.
+fn requests_that_wait(client: PeerId, storage: PeerId) -> Vec<(PeerId, Message)> {
+    let fetch_objects = Message::AskFetchObjects {
+        partition: partition(1),
+        length: 1000,
+        tid_min: tid(0),
+        tid_max: tid(704),
+        oid_min: oid(0),
+        objects: OrderedMap::default(),
+    };
+    let fetch_transactions = Message::AskFetchTransactions {
+        partition: partition(0),
+        length: 1000,
+        tid_min: tid(0),
+        tid_max: tid(704),
+        tids: Vec::new(),
+        want_pack_id: false,
+    };
+    let (tid_min, tid_max, oid_min) = (tid(0), tid(704), oid(0));
+    let (length, of) = (1000, partition(0));
+    vec![
+        (client, load(oid(1))),
+        (client, Message::AskObject { oid: oid(1), at: Some(tid(704)), before: None }),
+        (client, Message::AskObject { oid: oid(1), at: Some(tid(304)), before: None }),
+        (client, Message::AskObject { oid: oid(1), at: None, before: Some(tid(999)) }),
+        (client, history(1, 0, 9)),
+        (client, tids(0, 9, u32::MAX)),
+        (client, tids(0, 9, 0)),
+        (client, tids_from(0, 704, 9, 0)),
+        (client, oids_from(1, 9, 0, 704)),
+        (client, Message::AskTransactionInformation { tid: tid(704) }),
+        (client, undo_serials(800, 800, 304, &[1])),
+        (storage, fetch_transactions),
+        (storage, fetch_objects),
+        (storage, Message::AskCheckTIDRange { partition: of, length, tid_min, tid_max }),
+        (
+            storage,
+            Message::AskCheckSerialRange { partition: of, length, tid_min, tid_max, oid_min },
+        ),
+    ]
 }
 
 #[test]

@@ -23,16 +23,14 @@
 //! | `accept NAME [ADDRESS]` | takes the oldest connection that the machine opens (to an address) |
 //! | `refuse [ADDRESS]` | refuses it |
 //! | `NAME> Packet(..)` | a peer sends a packet. An answer is for the oldest request that it fits |
-//! | `NAME> !Packet(..)` | likewise, but nobody checks that it is as the protocol has it; `!0x1234(..)` sends any code |
-//! | `NAME> bytes(..)` | a peer sends bytes |
-//! | `NAME? Packet(_, $x)` | gives names to parts of the last such packet that the peer got |
-//! | `close NAME` | a peer closes its connection |
-//! | `advance 1.5s` | time goes on |
-//! | `signal terminate` | the system signals (or `flush`) |
-//! | `restart [OPTIONS]` | the process is killed, and started again; options as before where none are given |
-//! | `crash [OPTIONS]` | the same, but the power fails: what was not synced is lost |
-//! | `hold` | the disk does nothing that it is asked for, until `release` |
-//! | `do ..` | what else this kind of machine can be asked for |
+//! | `NAME> !Packet(..)` | likewise, but nobody checks that it is as the protocol has it;
+//! `!0x1234(..)` sends any code | | `NAME> bytes(..)` | a peer sends bytes | | `NAME? Packet(_,
+//! $x)` | gives names to parts of the last such packet that the peer got | | `close NAME` | a peer
+//! closes its connection | | `advance 1.5s` | time goes on | | `signal terminate` | the system
+//! signals (or `flush`) | | `restart [OPTIONS]` | the process is killed, and started again; options
+//! as before where none are given | | `crash [OPTIONS]` | the same, but the power fails: what was
+//! not synced is lost | | `hold` | the disk does nothing that it is asked for, until `release` | |
+//! `do ..` | what else this kind of machine can be asked for |
 //!
 //! What is written by the machine and by the peers goes through two codecs that know nothing of
 //! each other: net's, and the one here, which is made of rmpv and `packets.txt`.

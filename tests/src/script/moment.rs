@@ -1,8 +1,8 @@
 //! Moments of simulated time, which tids and timestamps stand for.
 //!
 //! A script begins at 2026-01-05 12:00:00 UTC. `@1.5` is 1.5 seconds later, as a tid or as a
-//! timestamp, and `@1.5+3` three of the smallest steps later: of a tid 14 ns, of a timestamp 2^-22 s,
-//! as finely as a number with a fraction has it.
+//! timestamp, and `@1.5+3` three of the smallest steps later: of a tid 14 ns, of a timestamp 2^-22
+//! s, as finely as a number with a fraction has it.
 
 use std::fmt;
 use std::time::Duration;

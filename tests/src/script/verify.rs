@@ -57,7 +57,8 @@ fn difference(expected: &str, found: &str) -> String {
         lines[from..lines.len().min(same + AROUND)].join("\n    ")
     };
     format!(
-        "line {} differs (UPDATE_SCRIPTS=1 writes what was found). Expected:\n    {}\nfound:\n    {}",
+        "line {} differs (UPDATE_SCRIPTS=1 writes what was found). Expected:\n    {}\nfound:\n    \
+         {}",
         same + 1,
         shown(&expected),
         shown(&found)

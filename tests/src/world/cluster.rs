@@ -95,8 +95,8 @@ impl Cluster {
         }
     }
 
-    /// Has everything be read, and compares it with what the tellers know. All processes have to run
-    /// or start by themselves.
+    /// Has everything be read, and compares it with what the tellers know. All processes have to
+    /// run or start by themselves.
     ///
     /// # Panics
     /// If anything is not as it must be, or cannot be read within `limit`.

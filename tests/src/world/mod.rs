@@ -13,8 +13,8 @@
 //!
 //! **Processes.** [`World::crash`] is a power cut: what the disk had not synced is lost, in part or
 //! as a whole. [`World::kill`] ends the process only. [`World::pause`] stops it like SIGSTOP: what
-//! comes for it waits. What a machine wanted to send in the event in which its disk crashed is never
-//! sent.
+//! comes for it waits. What a machine wanted to send in the event in which its disk crashed is
+//! never sent.
 //!
 //! **Not simulated**: hosts that cannot reach each other while connections stay, clocks that
 //! differ, reads that fail.

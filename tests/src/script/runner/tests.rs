@@ -162,7 +162,8 @@ fn what_is_no_script_is_refused_with_its_line() {
 #[test]
 fn packets_are_written_as_they_are_read() {
     let packets = [
-        "RequestIdentification(STORAGE, nil, 127.0.0.1:2001, \"test\", @0+1, {\"new_nid\": [0, 1]})",
+        "RequestIdentification(STORAGE, nil, 127.0.0.1:2001, \"test\", @0+1, \
+         {\"new_nid\": [0, 1]})",
         "AskStoreObject(0x1, 0x0, 1, sha1, \"x\"*100, nil, @1.5+3)",
         "AnswerObject(0x1, @0, nil, nil, none, \"\", nil)",
         "NotifyPartitionChanges(2, 1, [(0, S1, UP_TO_DATE), (1, S2, OUT_OF_DATE)])",

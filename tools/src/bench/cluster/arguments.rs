@@ -32,7 +32,10 @@ pub(crate) struct ClusterArgs {
     #[arg(long, value_name = "MASTERS/NAME")]
     vs: Vec<Target>,
     /// Write so many objects
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long, value_name = "N", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     objects: u32,
     /// Bytes of the objects, in turn
     #[arg(
@@ -57,19 +60,34 @@ pub(crate) struct ClusterArgs {
     clients: Vec<u16>,
     /// How many of these are threads of the same client of the cluster: they share its connections,
     /// and the master tells each commit to other clients only
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(
+        long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
     per_client: u16,
     /// Bytes of each object that is committed
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(..=4 << 20))]
+    #[arg(
+        long, value_name = "N", default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(..=4 << 20)
+    )]
     commit_size: u32,
     /// Turns of each kind
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(
+        long, value_name = "N", default_value_t = 5,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
     rounds: u16,
     /// How long a turn is, in seconds
-    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = super::super::load::seconds)]
+    #[arg(
+        long, value_name = "S", default_value_t = 1.0,
+        value_parser = super::super::load::seconds
+    )]
     seconds: f64,
     /// Threads of the bench among which clients are shared out
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(
+        long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=64)
+    )]
     threads: u16,
     /// Process of the storage, where it cannot be found by its port
     #[arg(long, value_name = "PID")]
@@ -93,7 +111,8 @@ pub(crate) struct ClusterArgs {
 const EXAMPLES: &str = "Examples:
   neolith bench cluster --masters 127.0.0.1:2051 --cluster site
   neolith bench cluster --masters 127.0.0.1:2051 --cluster site --vs 127.0.0.1:2061/other --json
-  neolith bench cluster --masters '[::1]:2051 [::1]:2052' --cluster site --connections 16 --clients 0";
+  neolith bench cluster --masters '[::1]:2051 [::1]:2052' --cluster site --connections 16 \
+    --clients 0";
 
 /// What to measure.
 #[derive(Debug)]

@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn counts_of_a_disk_are_found_by_their_places() {
-        let text = "   96231     9555  6775490   140884    89863    33343  9575840   104208        0    \
+        let text = "   96231  9555 6775490   140884    89863    33343  9575840   104208 0 \
                     30276   257660    13307      100  1663456     4931    22732     7635\n";
         let expected = DiskCounts { flushes: 22_732, bytes_written: 9_575_840 * 512 };
         assert_eq!(parse_counts(text), Some(expected));

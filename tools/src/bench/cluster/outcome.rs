@@ -108,7 +108,8 @@ impl Figures {
 
 fn raw_commits(raw: &RawCommits) -> String {
     format!(
-        "  raw: synced append p50 {} p99 {} us, prewritten {} / {}, round trip {} / {}; two appends \
+        "  raw: synced append p50 {} p99 {} us, prewritten {} / {}, round trip {} / {}; two \
+         appends \
          and five round trips {} us, prewritten {}",
         micros(raw.synced_append.p50_ns),
         micros(raw.synced_append.p99_ns),
@@ -127,7 +128,8 @@ fn ratio_line(text: &mut String, what: &str, figures: (f64, f64, f64, Option<f64
     line(
         text,
         &format!(
-            "  {what:<24} {rate:>7.2} as many a second; p50 x {p50:.2}, p99 x {p99:.2}, server CPU x {server}"
+            "  {what:<24} {rate:>7.2} as many a second; p50 x {p50:.2}, p99 x {p99:.2}, \
+             server CPU x {server}"
         ),
     );
 }
