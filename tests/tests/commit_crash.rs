@@ -67,11 +67,21 @@ fn the_master_crashes_at_each_io() {
 fn everything_fails_at_random() {
     each_seed("at random", 30, |seed| {
         let mut random = Random::from_seed(seed);
-        let replicas = u32::from(random.chance(1, 2));
-        let options = ClusterOptions { replicas, tellers: 3, transfers: 40, ..small() };
+        let number = |random: &mut Random, from: u32, count: u64| {
+            from + u32::try_from(random.below(count)).expect("a small number")
+        };
+        let options = ClusterOptions {
+            storages: number(&mut random, 1, 3),
+            replicas: number(&mut random, 0, 2),
+            partitions: number(&mut random, 1, 4),
+            tellers: number(&mut random, 1, 4),
+            transfers: 40,
+            ..small()
+        };
         let mut cluster = Cluster::new(seed, options);
         cluster.world.restart_crashed(RESTART_DELAY);
         cluster.start();
+        await_opening(&mut cluster);
         for _ in 0..12 {
             let pause = Duration::from_micros(random.below(150_000));
             cluster.world.run(pause);
@@ -154,8 +164,7 @@ fn crash_at_each_io(
             let mut cluster = Cluster::new(seed, options);
             cluster.world.restart_crashed(RESTART_DELAY);
             cluster.start();
-            let ledger = Rc::clone(&cluster.ledger);
-            assert!(cluster.world.run_until(LIMIT, |_| ledger.borrow().is_open));
+            await_opening(&mut cluster);
             let disk = cluster.world.disk(victim(&cluster)).clone();
             disk.schedule(disk.operations() + at, Fault::Crash);
             meanwhile(&mut cluster);
@@ -168,6 +177,13 @@ fn crash_at_each_io(
             return;
         }
     }
+}
+
+/// Waits until there are accounts. A first start that is interrupted may need an operator.
+fn await_opening(cluster: &mut Cluster) {
+    let ledger = Rc::clone(&cluster.ledger);
+    let is_open = cluster.world.run_until(LIMIT, |_| ledger.borrow().is_open);
+    assert!(is_open, "the cluster never starts:\n{}", cluster.world.trace());
 }
 
 /// Waits until all transfers were tried, with everything running, and looks at what is there.

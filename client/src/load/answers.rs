@@ -16,12 +16,27 @@ impl Client {
         let (at, before) = match revision {
             Revision::At(tid) => (Some(tid), None),
             Revision::Before(tid) => (None, Some(tid)),
-            // What is newer than the last tid was not told yet: nobody could know that the object
-            // changed with others (R22).
-            Revision::Newest => (None, self.last_tid.map(following)),
+            Revision::Newest => (None, self.newest_bound()),
         };
         let purpose = Purpose::Load { token, oid, revision };
         self.read(purpose, Place::Oid(oid), Message::AskObject { oid, at, before });
+    }
+
+    /// Below which tid the newest revision is looked for. What is newer than the last tid was not
+    /// told yet: nobody could know that the object changed with others (R22).
+    fn newest_bound(&self) -> Option<Tid> {
+        self.last_tid.map(following)
+    }
+
+    /// Sets the bound of a load that waited for a primary master, which tells the last tid.
+    pub(super) fn bound_read(&mut self, id: ReadId) {
+        let bound = self.newest_bound();
+        if let Some(read) = self.reads.reads.get_mut(&id)
+            && let Purpose::Load { revision: Revision::Newest, .. } = read.purpose
+            && let Message::AskObject { before, .. } = &mut read.message
+        {
+            *before = bound;
+        }
     }
 
     pub(crate) fn history(&mut self, token: Token, oid: Oid, first: u64, last: u64) {

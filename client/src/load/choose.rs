@@ -119,6 +119,7 @@ impl Client {
         let waiting = waiting.filter(|(_, read)| read.state == ReadState::WaitsForMaster);
         let ids: Vec<_> = waiting.map(|(id, _)| *id).collect();
         for id in ids {
+            self.bound_read(id);
             self.try_read(id);
         }
     }

@@ -58,11 +58,13 @@ fn what_is_missing_is_told_apart() {
 #[test]
 fn requests_wait_until_the_primary_master_is_found() {
     let mut world = World::unconnected(|_| {});
-    let token = world.submit(load(Revision::At(tid(7))));
+    let token = world.submit(load(Revision::Newest));
     world.assert_nothing();
     world.join(&[&[(1, UpToDate)]], tid(9));
     assert_eq!(world.completion(), Completion::Connected { last_tid: tid(9) });
-    world.reply(1, "AskObject", object(oid(2), tid(7), "seven"));
+    let asked = world.reply(1, "AskObject", object(oid(2), tid(7), "seven"));
+    let before = Some(tid(10));
+    assert_eq!(asked, Message::AskObject { oid: oid(2), at: None, before });
     world.assert_done(token, Ok(found(tid(7), "seven")));
 }
 
