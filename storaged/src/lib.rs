@@ -14,6 +14,7 @@ mod locks;
 mod machine;
 mod operation;
 mod options;
+mod pace;
 mod packs;
 mod peers;
 mod reads;

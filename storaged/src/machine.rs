@@ -19,6 +19,7 @@ use crate::initialization::Inbox;
 use crate::locks::{ReadLocks, WriteLocks};
 use crate::operation::{Released, WriteRequest};
 use crate::options::StorageOptions;
+use crate::pace::Pace;
 use crate::packs::PackOrders;
 use crate::peers::{Held, Peer};
 use crate::reads::Reads;
@@ -108,6 +109,7 @@ pub struct Storage {
     /// Requests whose turn has come.
     pub(crate) deferred: VecDeque<(Ttid, Oid, WriteRequest)>,
     pub(crate) reads: Reads,
+    pub(crate) pace: Pace,
     pub(crate) packs: PackOrders,
     /// The last pack order that was approved since the master was found.
     pub(crate) last_pack: Option<Tid>,
@@ -130,7 +132,7 @@ impl Storage {
     ///
     /// # Errors
     /// If the database is of another cluster, or makes no sense.
-    pub fn open(options: StorageOptions, engine: Engine, now: Now) -> Result<Self, Error> {
+    pub fn open(options: StorageOptions, mut engine: Engine, now: Now) -> Result<Self, Error> {
         if options.masters.is_empty() {
             return Err(Error::NoMaster);
         }
@@ -147,6 +149,7 @@ impl Storage {
         let mut bootstrap = Bootstrap::new(identity, options.masters.clone());
         let mut links = Links::new(options.reconnect_delay);
         bootstrap.start(now.monotonic, &mut links, Asked::Identification);
+        engine.gather();
         let reads = Reads::new(engine.reader(ReadMode::Calls), &**engine.disk())?;
         Ok(Self {
             links,
@@ -168,6 +171,7 @@ impl Storage {
             released: Released::default(),
             deferred: VecDeque::new(),
             reads,
+            pace: Pace::default(),
             packs,
             last_pack: None,
             completions: BTreeMap::new(),
@@ -335,6 +339,7 @@ impl Storage {
                 break;
             }
         }
+        self.pace_log();
         self.work_in_background();
         self.check_congestion();
     }
@@ -381,6 +386,7 @@ impl Machine for Storage {
         let at_once = self.has_more
             || polls
             || self.engine.is_applying()
+            || self.pace.is_waiting()
             || self.reads.is_ready()
             || self.released.is_ready();
         let at_once = at_once.then_some(self.now);

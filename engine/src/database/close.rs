@@ -21,7 +21,7 @@ impl Engine {
         if self.mode == OpenMode::ReadOnly {
             return Ok(());
         }
-        self.log()?;
+        self.log()?.gather(false);
         let is_open = |pending: &super::Pending| pending.state == super::State::Open;
         let open: Vec<_> = self
             .transactions

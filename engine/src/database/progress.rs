@@ -8,7 +8,7 @@ use super::transactions::RESERVE_PER_VOTE;
 use crate::disk::{Sync, Wait};
 use crate::error::{Error, Result};
 use crate::format::{Change, HEADER_LENGTH, MetadataEdit, Record};
-use crate::log::{Class, LogEvent, prepare_segment};
+use crate::log::{Class, LogEvent, LogWriter, prepare_segment};
 
 /// Space that must be free before ordinary writes go on after the disk was full, in reserves.
 const FREE_RESERVES_MIN: u64 = 4;
@@ -27,6 +27,9 @@ impl Engine {
             true => Wait::No,
             false => wait,
         };
+        if wait == Wait::Yes {
+            self.start_gathered();
+        }
         let events = match &mut self.log {
             Some(log) => log.poll(wait),
             None => Ok(Vec::new()),
@@ -44,6 +47,36 @@ impl Engine {
     /// Whether [`Engine::poll`] has something to do that no disk is waited for.
     pub fn is_applying(&self) -> bool {
         !self.applying.is_empty()
+    }
+
+    /// Has votes and locks wait for [`Engine::start_gathered`], which the owner calls in time: it
+    /// sees whether more are about to come. Waiting for the disk starts them too.
+    pub fn gather(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.gather(true);
+        }
+    }
+
+    /// Starts the sync that gathered records wait for.
+    pub fn start_gathered(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.start_gathered();
+        }
+    }
+
+    /// How many records wait for [`Engine::start_gathered`]; none while others are being synced.
+    pub fn gathered(&self) -> usize {
+        self.log.as_ref().map_or(0, LogWriter::gathered)
+    }
+
+    /// How many records were made durable by the last sync.
+    pub fn last_gathered(&self) -> usize {
+        self.log.as_ref().map_or(0, LogWriter::last_gathered)
+    }
+
+    /// Whether the log is being written to.
+    pub fn is_writing(&self) -> bool {
+        self.log.as_ref().is_some_and(LogWriter::is_writing)
     }
 
     fn log_events(&mut self, events: Result<Vec<LogEvent<Op>>>) -> Result<()> {
@@ -77,6 +110,9 @@ impl Engine {
         self.check_none_stalled()?;
         self.log()?.barrier(Op::Sync { token });
         self.pump()?;
+        for op in self.log()?.take_passed() {
+            self.op_done(op);
+        }
         Ok(())
     }
 

@@ -37,7 +37,8 @@ impl<Op> LogWriter<Op> {
             return;
         }
         let ready = self.building.as_ref().is_some_and(|group| {
-            group.sync == Sync::Data || group.end() - group.start.offset >= self.group_length
+            let is_due = group.sync == Sync::Data && !self.gathers;
+            is_due || group.end() - group.start.offset >= self.group_length
         });
         if self.queued.is_empty() && ready {
             self.queued.extend(self.building.take());
@@ -45,6 +46,41 @@ impl<Op> LogWriter<Op> {
         if let Some(group) = self.queued.pop_front() {
             self.start(group);
         }
+    }
+
+    /// From now on, or no more, what is to be synced waits for [`LogWriter::start_gathered`].
+    pub(crate) fn gather(&mut self, is_on: bool) {
+        self.gathers = is_on;
+    }
+
+    /// Starts what waits to be synced.
+    pub(crate) fn start_gathered(&mut self) {
+        let gathers = std::mem::take(&mut self.gathers);
+        self.pump();
+        self.gathers = gathers;
+    }
+
+    /// How many records wait to be synced and could be: none while a group is on its way.
+    pub(crate) fn gathered(&self) -> usize {
+        match &self.building {
+            Some(group) if !self.is_writing() && group.sync == Sync::Data => group.syncs.max(1),
+            _ => 0,
+        }
+    }
+
+    /// How many records the last group was synced for.
+    pub(crate) fn last_gathered(&self) -> usize {
+        self.last_syncs
+    }
+
+    /// Whether a group is on its way.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.in_flight.is_some() || !self.queued.is_empty()
+    }
+
+    /// Barriers that had nothing to wait for.
+    pub(crate) fn take_passed(&mut self) -> Vec<Op> {
+        std::mem::take(&mut self.passed)
     }
 
     /// Whether the next group could be written if the one before is: then it is worth a look.
@@ -66,9 +102,11 @@ impl<Op> LogWriter<Op> {
     /// Takes completions. An error means that the log cannot go on at all.
     pub(crate) fn poll(&mut self, wait: Wait) -> Result<Vec<LogEvent<Op>>> {
         let mut events = Vec::new();
+        let mut wait = wait;
         if !self.passed.is_empty() {
-            events.push(LogEvent::Done(std::mem::take(&mut self.passed)));
-            return Ok(events);
+            events.push(LogEvent::Done(self.take_passed()));
+            // What the queue has announced is announced only once: it is looked at all the same.
+            wait = Wait::No;
         }
         if self.in_flight.is_none() {
             return Ok(events);
@@ -202,6 +240,7 @@ impl<Op> LogWriter<Op> {
         }
         if group.sync == Sync::Data {
             self.groups_synced += 1;
+            self.last_syncs = group.syncs;
             self.durable = self.durable.max(end);
             let (closed, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.to_sync)
                 .into_iter()

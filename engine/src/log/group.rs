@@ -28,6 +28,8 @@ pub(crate) struct Group<Op> {
     pub(crate) sync: Sync,
     /// What is told when the group is written (and synced, if it is to be).
     pub(crate) ops: Vec<Op>,
+    /// How many records asked to be synced.
+    pub(crate) syncs: usize,
     seed: u32,
     records: u32,
     payload_length: u64,
@@ -50,6 +52,7 @@ impl<Op> Group<Op> {
             previous,
             sync: Sync::None,
             ops: Vec::new(),
+            syncs: 0,
             seed,
             records: 0,
             payload_length: 0,

@@ -72,6 +72,10 @@ pub(crate) struct LogWriter<Op> {
     /// The last segment that was taken into use.
     segment_last: u32,
     pub(super) group_length: u64,
+    /// What is to be synced waits for [`LogWriter::start_gathered`].
+    pub(super) gathers: bool,
+    /// Of the last group that was synced: how many records had asked for it.
+    pub(super) last_syncs: usize,
     /// Figures for whoever measures.
     pub(crate) groups_written: u64,
     pub(crate) groups_synced: u64,
@@ -118,6 +122,8 @@ impl<Op> LogWriter<Op> {
             segment_length,
             segment_last: 0,
             group_length,
+            gathers: false,
+            last_syncs: 0,
             groups_written: 0,
             groups_synced: 0,
             bytes_written: 0,
@@ -248,6 +254,7 @@ impl<Op> LogWriter<Op> {
         group.ops.extend(op);
         if sync == Sync::Data {
             group.sync = Sync::Data;
+            group.syncs += 1;
         }
         self.appended();
         Ok(location)

@@ -35,6 +35,31 @@ fn what_is_committed_is_read() {
 }
 
 #[test]
+fn what_is_asked_for_together_is_one_sync() {
+    let mut world = World::operating();
+    let client = world.client();
+    let transactions = || (1..=6).map(|number| (ttid(100 * number), oid(number)));
+    for (ttid, oid) in transactions() {
+        assert_eq!(world.ask(client, &store(ttid, oid, tid(0), "data")), stored(None));
+    }
+    let before = world.syncs();
+    let votes: Vec<_> = transactions().map(|(ttid, oid)| vote(ttid, &[oid])).collect();
+    for token in world.post_all(client, &votes) {
+        assert_eq!(world.answer(client, token), Some(Message::AnswerStoreTransaction {}));
+    }
+    assert_eq!(world.syncs() - before, 1, "6 votes");
+    let locks: Vec<_> = transactions().map(|(ttid, _)| lock(ttid, tid(ttid.get() + 4))).collect();
+    let master = world.master();
+    for (token, (ttid, _)) in world.post_all(master, &locks).into_iter().zip(transactions()) {
+        let answer = Message::AnswerInformationLocked { ttid };
+        assert_eq!(world.answer(master, token), Some(answer));
+    }
+    assert_eq!(world.syncs() - before, 2, "6 locks");
+    world.ask(client, &vote(ttid(5000), &[]));
+    assert_eq!(world.syncs() - before, 3, "one alone waits for nobody");
+}
+
+#[test]
 fn deletions_have_no_data() {
     let mut world = World::operating();
     let client = world.client();

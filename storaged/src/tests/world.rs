@@ -292,6 +292,24 @@ impl World {
         token
     }
 
+    /// Asks for several things at once, in what is received as one piece.
+    pub(crate) fn post_all(&mut self, peer: PeerId, messages: &[Message]) -> Vec<u64> {
+        let mut tokens = Vec::new();
+        for message in messages {
+            self.next += 1;
+            tokens.push(self.next);
+            let found = &mut self.peers[peer.0];
+            found.links.ask(found.link, message, self.next);
+        }
+        self.settle();
+        tokens
+    }
+
+    /// How often the log was synced.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.storage.as_ref().map_or(0, |storage| storage.figures().groups_synced)
+    }
+
     /// Takes an answer that came.
     pub(crate) fn answer(&mut self, peer: PeerId, token: u64) -> Option<Message> {
         self.peers[peer.0].answers.remove(&token)
