@@ -25,6 +25,8 @@ pub(crate) enum After {
     Master(MasterStep),
     /// What was stored can be read back, to be returned to the client.
     Stored { link: LinkId, task: StoredTask },
+    /// The pack orders are kept, which nobody waits for.
+    Packs,
     /// Nobody waits.
     Nobody,
 }
@@ -53,6 +55,12 @@ impl Storage {
             (After::Nobody, Err(error @ engine::Error::Full { .. })) => {
                 tracing::warn!(%error, "something that can be done again was not done");
             }
+            (After::Packs, Err(engine::Error::Full { .. })) => self.keep_packs_later(),
+            (After::Master(step), Err(engine::Error::Full { .. }))
+                if !matches!(step, MasterStep::Validated { .. }) =>
+            {
+                self.not_edited(token, step);
+            }
             (_, Err(error)) => self.fail(error),
             (After::Lock { ttid, link, id }, Ok(())) => {
                 tracing::debug!(%ttid, "locked");
@@ -60,11 +68,11 @@ impl Storage {
             }
             (After::Unlock { ttid }, Ok(())) => self.shown(ttid),
             (After::Master(step), Ok(())) => {
-                self.inbox.unblock(token);
+                self.edited(token);
                 self.master_step(step);
             }
             (After::Stored { link, task }, Ok(())) => self.start_task(Some(link), task),
-            (After::Nobody, Ok(())) => {}
+            (After::Packs | After::Nobody, Ok(())) => {}
         }
     }
 

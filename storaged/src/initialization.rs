@@ -80,16 +80,14 @@ impl Storage {
                 self.table = Some(renamed);
             }
         }
-        match edits.is_empty() {
-            true => self.master_step(MasterStep::Joined { nid }),
-            false => self.edit_first(edits, MasterStep::Joined { nid }),
-        }
+        self.edit_first(edits, MasterStep::Joined { nid });
     }
 
     /// The primary master is lost: nothing goes on but what is voted.
     pub(crate) fn leave(&mut self) {
         self.stop_operation();
         self.inbox.clear();
+        self.forget_edits();
         self.phase = Phase::Searching;
         self.bootstrap.learn(self.nodes.masters());
         self.bootstrap.start(self.now, &mut self.links, Asked::Identification);
@@ -253,25 +251,6 @@ impl Storage {
         self.edit_first(edits, MasterStep::Table { table, discarded });
     }
 
-    /// Changes metadata; the master's next message is handled when that is durable.
-    pub(crate) fn edit_first(&mut self, edits: Vec<MetadataEdit>, step: MasterStep) {
-        let token = self.token(After::Master(step));
-        self.inbox.block(token);
-        if let Err(error) = self.engine.edit(token, edits) {
-            self.completions.remove(&token);
-            self.fail(error);
-        }
-    }
-
-    /// Changes metadata that nobody waits for.
-    pub(crate) fn edit(&mut self, edits: Vec<MetadataEdit>) {
-        let token = self.token(After::Nobody);
-        if let Err(error) = self.engine.edit(token, edits) {
-            self.completions.remove(&token);
-            self.fail(error);
-        }
-    }
-
     /// Goes on with a message of the master.
     pub(crate) fn master_step(&mut self, step: MasterStep) {
         match step {
@@ -314,8 +293,7 @@ impl Storage {
         let Some(table) = &self.table else { return };
         let (partitions, discarded) = (table.partitions(), discarded.to_vec());
         if self.packs.retain(|id| !discarded.contains(&partitions.of_tid(id))) {
-            let edit = self.packs.edit();
-            self.edit(vec![edit]);
+            self.keep_packs();
         }
     }
 
@@ -338,8 +316,7 @@ impl Storage {
         }
         let is_dropped = |id: model::Tid| ttids.contains(&Ttid::new(id.get()));
         if self.packs.retain(|id| !is_dropped(id)) {
-            let edit = self.packs.edit();
-            self.edit(vec![edit]);
+            self.keep_packs();
         }
     }
 }

@@ -12,6 +12,7 @@ mod initialization;
 mod invariants;
 mod locks;
 mod machine;
+mod metadata;
 mod operation;
 mod options;
 mod pace;

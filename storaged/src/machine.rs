@@ -17,6 +17,7 @@ use crate::completions::After;
 use crate::error::Error;
 use crate::initialization::Inbox;
 use crate::locks::{ReadLocks, WriteLocks};
+use crate::metadata::Unwritten;
 use crate::operation::{Released, WriteRequest};
 use crate::options::StorageOptions;
 use crate::pace::Pace;
@@ -118,6 +119,7 @@ pub struct Storage {
     /// What must go forward and found no space.
     pub(crate) retries: VecDeque<crate::completions::End>,
     pub(crate) retry_at: Duration,
+    pub(crate) unwritten: Unwritten,
     /// Something was submitted to the engine in this event.
     pub(crate) submitted: bool,
     /// There were more packets than one event may handle.
@@ -178,6 +180,7 @@ impl Storage {
             next_token: 0,
             retries: VecDeque::new(),
             retry_at: now.monotonic,
+            unwritten: Unwritten::default(),
             submitted: false,
             has_more: false,
             now: now.monotonic,
@@ -240,11 +243,16 @@ impl Storage {
     }
 
     pub(crate) fn token(&mut self, after: After) -> u64 {
-        let token = self.next_token;
-        self.next_token += 1;
+        let token = self.new_token();
         self.completions.insert(token, after);
         self.submitted = true;
         token
+    }
+
+    /// A number that was not given out yet.
+    pub(crate) fn new_token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
     }
 
     fn take_incoming(&mut self) {
@@ -327,6 +335,7 @@ impl Storage {
             self.poll_reads();
         }
         self.retry();
+        self.retry_edits();
         loop {
             self.submitted = false;
             self.run_tasks();
@@ -396,9 +405,10 @@ impl Machine for Storage {
             false => self.background_wanted.then_some(self.now + 10 * BACKGROUND_BUSY),
         };
         let retry = (!self.retries.is_empty()).then_some(self.retry_at);
+        let unwritten = self.unwritten.deadline();
         let drain = self.reads.is_draining().then_some(self.now + BACKGROUND_BUSY);
         let identification = self.identification_deadline();
-        [at_once, background, retry, drain, identification].into_iter().flatten().min()
+        [at_once, background, retry, unwritten, drain, identification].into_iter().flatten().min()
     }
 
     fn exit(&mut self) -> Option<StorageExit> {

@@ -38,8 +38,7 @@ impl Storage {
         };
         let as_tid = Tid::new(ttid.get());
         if self.packs.commit(as_tid, tid, false) {
-            let edit = self.packs.edit();
-            self.edit(vec![edit]);
+            self.keep_packs();
         }
         let token = self.token(After::Master(MasterStep::Validated { ttid }));
         let unlocked = locked.and_then(|()| self.engine.unlock_with(token, ttid));

@@ -254,6 +254,36 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
 }
 
 #[test]
+fn a_storage_with_a_full_disk_joins_and_notes_later_what_finds_no_space() {
+    let mut world = World::operating();
+    let client = world.client();
+    world.commit(client, 100, 1, 0);
+    let disk = world.close();
+    disk.set_capacity(Some(disk.allocated_bytes()));
+    let mut world = World::reopen(disk.clone());
+    world.begin();
+    let client = world.client();
+    assert_eq!(world.newest(client, 1).unwrap().0, 104);
+    // Tables take what is left; then the master waits, and with it everything behind the table.
+    let master = world.master();
+    let orders = Message::AskPackOrders { first_id: tid(0) };
+    let waiting = (2..10_000).find_map(|table_id| {
+        let table_id = PartitionTableId::new(table_id);
+        world.tell(&Message::NotifyPartitionChanges { table_id, replicas: 0, changes: vec![] });
+        let token = world.post(master, &orders);
+        world.answer(master, token).is_none().then_some(token)
+    });
+    let waiting = waiting.expect("the disk is full");
+    assert!(world.exit.is_none() && world.is_open(master));
+    assert_eq!(world.newest(client, 1).unwrap().0, 104);
+    disk.set_capacity(None);
+    world.advance(std::time::Duration::from_secs(1));
+    let answer = world.answer(master, waiting);
+    assert!(matches!(answer, Some(Message::AnswerPackOrders { .. })), "{answer:?}");
+    world.commit(client, 900, 9, 0);
+}
+
+#[test]
 fn a_failed_sync_ends_the_storage() {
     let mut world = World::operating();
     let client = world.client();

@@ -30,8 +30,7 @@ impl Storage {
             self.end(End::Disown { ttid });
         }
         if transaction.has_pack && self.packs.retain(|id| id != Tid::new(ttid.get())) {
-            let edit = self.packs.edit();
-            self.edit(vec![edit]);
+            self.keep_packs();
         }
         self.release_locks(ttid, transaction);
     }

@@ -42,8 +42,7 @@ impl Storage {
         let is_kept = partition.is_some_and(|partition| self.cell(partition).is_some());
         let transaction = is_kept.then_some(transaction);
         if has_pack && is_kept && self.packs.add(Tid::new(ttid.get())) {
-            let edit = self.packs.edit();
-            self.edit(vec![edit]);
+            self.keep_packs();
         }
         if let Some(found) = self.transactions.get_mut(ttid) {
             found.has_pack = has_pack && is_kept;

@@ -28,8 +28,7 @@ impl Storage {
         self.read_locks.lock(ttid, tid, transaction.stores());
         // In the order of the log: what is locked has its order signed.
         if has_pack && self.packs.commit(Tid::new(ttid.get()), tid, pack_approved) {
-            let edit = self.packs.edit();
-            self.edit(vec![edit]);
+            self.keep_packs();
         }
         match in_engine {
             true => self.end(End::Lock { ttid, tid, link, id }),

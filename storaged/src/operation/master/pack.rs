@@ -24,8 +24,7 @@ impl Storage {
     pub(crate) fn sign_packs(&mut self, link: LinkId, approved: &[Tid], rejected: &[Tid]) {
         let changed = self.packs.sign(approved, true) | self.packs.sign(rejected, false);
         if changed {
-            let edit = self.packs.edit();
-            self.edit(vec![edit]);
+            self.keep_packs();
         }
         let last = approved.iter().max().copied();
         if last > self.last_pack {
