@@ -9,6 +9,7 @@ use crate::cluster::Cluster;
 use crate::log::Command;
 use crate::operation::check_replicas;
 use crate::phase::{Next, Phase};
+use crate::recovery::Impulse;
 use crate::table::{LiveTable, dropped, outdated, tweaked};
 
 /// What is answered: a text that confirms, or one that denies.
@@ -91,10 +92,7 @@ fn set_cluster_state(
     }
     cluster.wire.answer(link, id, &Message::ack("Cluster state changed"));
     match state {
-        ClusterState::Verifying => {
-            cluster.startup_allowed = true;
-            cluster.startup_requested = true;
-        }
+        ClusterState::Verifying => cluster.startup = Impulse::Operator,
         _ => cluster.follow_with(Next::Stop),
     }
 }

@@ -11,6 +11,7 @@ use crate::nodes::{IdClock, Node, Nodes, concerns};
 use crate::operation::Packs;
 use crate::options::MasterOptions;
 use crate::phase::Next;
+use crate::recovery::Impulse;
 use crate::table::{LiveTable, Member, outdated};
 use crate::wire::Wire;
 
@@ -30,12 +31,8 @@ pub(crate) struct Cluster {
     pub(crate) packs: Packs,
     pub(crate) ledger: Ledger,
     pub(crate) state: ClusterState,
-    /// Whether one readable cell a partition is enough to start, since an operator says so, or
-    /// since it was this master that operated before.
-    pub(crate) startup_allowed: bool,
-    /// Whether an operator says so: only then may storages that are all empty be taken for a
-    /// database that was never used.
-    pub(crate) startup_requested: bool,
+    /// Who wants the cluster to start, if it does not operate.
+    pub(crate) startup: Impulse,
     /// Up to where the storages have to truncate.
     pub(crate) truncate: Option<Tid>,
     /// What is to follow.

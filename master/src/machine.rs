@@ -18,7 +18,7 @@ use crate::nodes::{IdClock, Node, Nodes};
 use crate::operation::{Operation, Packs};
 use crate::options::{MasterExit, MasterOptions};
 use crate::phase::{Next, Phase};
-use crate::recovery::Recovery;
+use crate::recovery::{Impulse, Recovery};
 use crate::stopping::Stopping;
 use crate::verification::Verification;
 use crate::wire::{Asked, Wire};
@@ -84,8 +84,7 @@ impl Master {
             packs: Packs::default(),
             ledger,
             state: ClusterState::Recovering,
-            startup_allowed: false,
-            startup_requested: false,
+            startup: Impulse::None,
             truncate: None,
             next: None,
             options,
@@ -475,8 +474,8 @@ fn early_storage_request(cluster: &mut Cluster, nid: Nid, link: LinkId, id: u32,
 /// The cluster does not operate any more: clients go, storages wait.
 fn leave_operation(cluster: &mut Cluster, truncate: Option<model::Tid>) {
     // It restarts by itself, unless something has to be truncated first.
-    cluster.startup_allowed = truncate.is_none() && cluster.truncate.is_none();
-    cluster.startup_requested = false;
+    let is_truncating = truncate.is_some() || cluster.truncate.is_some();
+    cluster.startup = if is_truncating { Impulse::None } else { Impulse::Restart };
     let clients: Vec<(Nid, LinkId)> = cluster.nodes.identified(NodeType::Client).collect();
     for (nid, link) in clients {
         cluster.wire.send(link, &Message::StopOperation {});

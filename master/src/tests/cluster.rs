@@ -11,6 +11,7 @@ use crate::MasterOptions;
 pub(super) struct Answers {
     pub(super) table: Option<(u64, u32, Vec<Vec<Cell>>)>,
     pub(super) truncate: Option<Tid>,
+    pub(super) backup: Option<Tid>,
     pub(super) locked: Vec<(Ttid, Option<Tid>)>,
     pub(super) final_tid: Option<Tid>,
     pub(super) last_tid: Option<Tid>,
@@ -23,6 +24,7 @@ impl Answers {
         Self {
             table: None,
             truncate: None,
+            backup: None,
             locked: Vec::new(),
             final_tid: None,
             last_tid: None,
@@ -88,7 +90,7 @@ impl World {
         let answer = match message {
             Message::AskRecovery {} => Message::AnswerRecovery {
                 table_id: answers.table.as_ref().map(|table| PartitionTableId::new(table.0)),
-                backup_tid: None,
+                backup_tid: answers.backup,
                 truncate_tid: answers.truncate,
             },
             Message::AskPartitionTable {} => {

@@ -14,6 +14,16 @@ fn two_replicas() -> Answers {
     Answers::with_table(5, 1, rows(&["1U 2U", "1U 2U", "1U 2U", "1U 2U"]))
 }
 
+/// The text with which an operator's start is refused.
+fn denied(world: &mut World) -> String {
+    match world.start() {
+        Message::Error { code: ErrorCode::Denied, text } => {
+            String::from_utf8(text.to_vec()).unwrap()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn r19_recovery_waits_for_all_nodes_with_readable_cells() {
     let mut world = World::new(options());
@@ -52,9 +62,10 @@ fn an_operator_cannot_start_it_while_a_partition_is_missing() {
     let answer = world.start();
     assert!(matches!(answer, Message::Error { code: ErrorCode::Denied, .. }), "it is entering");
     world.serve("s1", &answers);
-    world.start();
+    let text = denied(&mut world);
+    assert!(text.contains("partition 1, 3: waiting for S2"), "{text}");
     assert_eq!(world.state(), ClusterState::Recovering);
-    // What was allowed holds for who comes later.
+    // When all are there it starts by itself.
     world.join_storage("s2", Some(storage(2)), 2002);
     world.serve_all(&["s1", "s2"], &answers);
     assert_eq!(world.state(), ClusterState::Running);
@@ -112,16 +123,19 @@ fn two_tables_of_one_id_are_refused_and_shown() {
 #[test]
 fn an_empty_database_does_not_stand_for_a_full_one() {
     let mut world = World::new(options());
+    let full = Answers { last_tid: Some(Tid::new(9)), ..two_replicas() };
     world.join_admin();
     world.join_storage("s1", Some(storage(1)), 2001);
     world.join_storage("s2", Some(storage(2)), 2002);
-    world.serve("s1", &two_replicas());
+    world.serve("s1", &full);
+    world.serve("s2", &Answers::empty());
+    world.serve("s1", &full);
     world.serve("s2", &Answers::empty());
     assert_eq!(world.state(), ClusterState::Recovering, "S2 lost its database");
     world.start();
-    world.serve("s1", &two_replicas());
+    world.serve("s1", &full);
     world.serve("s2", &Answers::empty());
-    world.serve("s1", &two_replicas());
+    world.serve("s1", &full);
     assert_eq!(world.state(), ClusterState::Running);
     assert_eq!(world.table(), (Some(6), vec!["1U 2O".to_owned(); 4]));
 }
@@ -144,6 +158,128 @@ fn the_log_knows_the_table_and_only_empty_storages_never_start_by_themselves() {
     world.start();
     world.serve("s1", &Answers::empty());
     assert_eq!(world.state(), ClusterState::Running, "a database that was never used");
+}
+
+/// A first start that ends before S2 has the table.
+fn interrupted(log: bool) -> World {
+    let disk = log.then(|| MemoryDisk::new(1));
+    let options = MasterOptions { autostart: Some(2), ..options() };
+    let mut world = World::open(options.clone(), disk.as_ref(), Duration::ZERO).unwrap();
+    for (number, name) in [(1, "s1"), (2, "s2")] {
+        world.join_storage(name, None, 2000 + number);
+        let (id, _) = world.until(name, "AskRecovery");
+        let (table_id, backup_tid, truncate_tid) = (None, None, None);
+        world.answer(name, id, Message::AnswerRecovery { table_id, backup_tid, truncate_tid });
+    }
+    world.until("s1", "SendPartitionTable");
+    drop(world);
+    let mut world = World::open(options, disk.as_ref(), Duration::from_secs(9)).unwrap();
+    world.join_admin();
+    for (number, name) in [(1, "s1"), (2, "s2")] {
+        world.join_storage(name, Some(storage(u32::from(number))), 2000 + number);
+    }
+    world
+}
+
+#[test]
+fn a_first_start_that_was_interrupted_goes_on_by_itself() {
+    for log in [true, false] {
+        let mut world = interrupted(log);
+        let first = Answers::with_table(1, 0, rows(&["1U", "2U", "1U", "2U"]));
+        for _ in 0..4 {
+            world.serve("s1", &first);
+            world.serve("s2", &Answers::empty());
+        }
+        assert_eq!(world.state(), ClusterState::Running, "log: {log}");
+        assert_eq!(world.table(), (Some(1), ["1U", "2U", "1U", "2U"].map(str::to_owned).to_vec()));
+    }
+}
+
+#[test]
+fn an_empty_database_beside_one_that_was_used_is_named() {
+    let first = Answers::with_table(1, 0, rows(&["1U", "2U", "1U", "2U"]));
+    let used = [
+        Answers { last_tid: Some(Tid::new(9)), ..first.clone() },
+        Answers { last_oid: Some(model::Oid::ZERO), ..first.clone() },
+        Answers { locked: vec![(model::Ttid::new(9), None)], ..first },
+    ];
+    for answers in used {
+        let mut world = interrupted(true);
+        for _ in 0..4 {
+            world.serve("s1", &answers);
+            world.serve("s2", &Answers::empty());
+        }
+        assert_eq!(world.state(), ClusterState::Recovering);
+        let text = denied(&mut world);
+        assert!(text.contains("partition 1, 3: the database of S2 is empty"), "{text}");
+    }
+}
+
+#[test]
+fn an_empty_database_does_not_count_where_ids_were_given_out() {
+    let disk = MemoryDisk::new(1);
+    let options = MasterOptions { autostart: Some(2), ..options() };
+    let mut world = World::open(options.clone(), Some(&disk), Duration::ZERO).unwrap();
+    world.join_storage("s1", None, 2001);
+    world.join_storage("s2", None, 2002);
+    world.serve_all(&["s1", "s2"], &Answers::empty());
+    drop(world);
+
+    let mut world = World::open(options, Some(&disk), Duration::from_secs(9)).unwrap();
+    world.join_admin();
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.join_storage("s2", Some(storage(2)), 2002);
+    world.serve("s1", &Answers::with_table(1, 0, rows(&["1U", "2U", "1U", "2U"])));
+    world.serve("s2", &Answers::empty());
+    let text = denied(&mut world);
+    assert!(text.contains("the database of S2 is empty"), "{text}");
+    assert_eq!(world.state(), ClusterState::Recovering);
+}
+
+#[test]
+fn an_operator_cannot_take_an_empty_database_for_a_new_one_while_another_is_missing() {
+    let disk = MemoryDisk::new(1);
+    let options = MasterOptions { autostart: Some(2), replicas: 1, ..options() };
+    let mut world = World::open(options.clone(), Some(&disk), Duration::ZERO).unwrap();
+    world.join_storage("s1", None, 2001);
+    world.join_storage("s2", None, 2002);
+    world.serve_all(&["s1", "s2"], &Answers::empty());
+    drop(world);
+
+    // S1 lost its disk. S2, which has everything, comes later.
+    let mut world = World::open(options, Some(&disk), Duration::from_secs(9)).unwrap();
+    world.join_admin();
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.serve("s1", &Answers::empty());
+    let text = denied(&mut world);
+    assert!(text.contains("waiting for S2; the database of S1 is empty"), "{text}");
+    world.join_storage("s2", Some(storage(2)), 2002);
+    let full = Answers::with_table(1, 1, rows(&["1U 2U", "1U 2U", "1U 2U", "1U 2U"]));
+    for _ in 0..2 {
+        world.serve("s2", &full);
+        world.serve("s1", &Answers::empty());
+        world.start();
+    }
+    world.serve_all(&["s2", "s1"], &full);
+    assert_eq!(world.state(), ClusterState::Running);
+    assert_eq!(world.table().1, vec!["1O 2U"; 4]);
+}
+
+#[test]
+fn a_database_in_backup_mode_does_not_start() {
+    let mut world = World::new(options());
+    world.join_admin();
+    world.join_storage("s1", Some(storage(1)), 2001);
+    let plain = Answers::with_table(5, 0, rows(&["1U", "1U", "1U", "1U"]));
+    world.serve("s1", &Answers { backup: Some(Tid::new(77)), ..plain.clone() });
+    assert_eq!(world.state(), ClusterState::Recovering);
+    let text = denied(&mut world);
+    assert!(text.contains("S1 has a database in backup mode"), "{text}");
+    assert_eq!(world.state(), ClusterState::Recovering);
+    world.lose("s1");
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.serve("s1", &plain);
+    assert_eq!(world.state(), ClusterState::Running);
 }
 
 #[test]

@@ -1,16 +1,14 @@
-//! RECOVERING: finding the newest partition table, and the storages that can operate it.
-//!
-//! Candidates are the log's table and that of every storage. The greatest id wins. Where two have
-//! the same id and other rows, the cluster does not start: somebody has to look.
+//! The machine: asks the storages, and starts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    CellChange, CellState, ClusterState, Nid, NodeState, NodeType, PartitionTable,
-    PartitionTableId, Tid,
+    CellChange, CellState, ClusterState, Nid, NodeState, NodeType, PartitionTable, PartitionTableId,
 };
 use net::{Message, NodeInformation};
 
+use super::choice::{Impulse, Obstacle};
+use super::reports::{Report, Reports, Usage};
 use crate::cluster::Cluster;
 use crate::log::Command;
 use crate::nodes::Node;
@@ -18,24 +16,16 @@ use crate::phase::Next;
 use crate::table::{first, outdated};
 use crate::wire::Asked;
 
-/// What a storage said of itself.
-#[derive(Clone, Copy, Debug)]
-struct Report {
-    /// Of its table; None: its database is empty.
-    table_id: Option<PartitionTableId>,
-    truncate: Option<Tid>,
-}
-
 /// The machine of this state.
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
-    reports: BTreeMap<Nid, Report>,
+    pub(super) reports: Reports,
     /// The greatest id of a table that a storage reported, also of one that is gone since.
-    newest: Option<PartitionTableId>,
+    pub(super) newest: Option<PartitionTableId>,
     /// Storages whose table has the same id as the newest and other rows, with what to say.
-    conflicts: BTreeMap<Nid, String>,
-    /// Whether it was said already what is missing.
-    explained: bool,
+    pub(super) conflicts: BTreeMap<Nid, String>,
+    /// What was last said of why it does not start.
+    explained: Option<Obstacle>,
 }
 
 impl Recovery {
@@ -73,17 +63,18 @@ impl Recovery {
 
     /// Nothing more is expected of a storage that is already marked as gone.
     pub(crate) fn storage_left(&mut self, cluster: &mut Cluster, nid: Nid) {
-        self.reports.remove(&nid);
+        self.reports.remove(nid);
         self.conflicts.remove(&nid);
-        self.explained = false;
         self.learn_truncate(cluster);
     }
 
     /// A storage answers.
     pub(crate) fn answer(&mut self, cluster: &mut Cluster, nid: Nid, message: Message) {
         match message {
-            Message::AnswerRecovery { table_id, truncate_tid, .. } => {
-                self.reports.insert(nid, Report { table_id, truncate: truncate_tid });
+            Message::AnswerRecovery { table_id, backup_tid, truncate_tid } => {
+                let (backup, truncate) = (backup_tid, truncate_tid);
+                let usage = Usage::Unasked;
+                self.reports.insert(nid, Report { table_id, backup, truncate, usage });
                 self.newest = self.newest.max(table_id);
                 let newest = cluster.table.as_ref().map(|table| table.table().id());
                 if table_id.is_some()
@@ -98,10 +89,15 @@ impl Recovery {
                 match PartitionTable::new(table_id, replicas, rows) {
                     Ok(table) => self.candidate(cluster, nid, table),
                     Err(error) => {
-                        tracing::error!(%nid, %error, "a storage has an impossible table");
                         self.conflicts.insert(nid, format!("the table of {nid}: {error}"));
                     }
                 }
+            }
+            Message::AnswerLastIDs { last_tid, last_oid, .. } => {
+                self.reports.learn_last_ids(nid, last_tid, last_oid);
+            }
+            Message::AnswerLockedTransactions { transactions } => {
+                self.reports.learn_locked(nid, &transactions.0);
             }
             _ => {}
         }
@@ -109,40 +105,35 @@ impl Recovery {
 
     /// Starts if that is possible now.
     pub(crate) fn try_start(&mut self, cluster: &mut Cluster) {
-        if !self.conflicts.is_empty() || cluster.wire.is_held() || cluster.next.is_some() {
+        if cluster.wire.is_held() || cluster.next.is_some() {
             return;
         }
-        let chosen = match &cluster.table {
-            Some(_) => self.storages_of_table(cluster),
-            None if self.newest.is_some() => None,
-            None => self.storages_of_new_table(cluster),
-        };
-        let Some(chosen) = chosen else { return };
-        // One that is just being asked, whoever it is, may know of a newer table.
-        let is_asked = {
-            let mut storages = cluster.nodes.identified(NodeType::Storage);
-            storages.any(|(_, link)| cluster.wire.is_asked(link))
-        };
-        if chosen.is_empty() || is_asked {
-            return;
+        self.ask_usage(cluster);
+        match self.choose(cluster, cluster.startup) {
+            Err(obstacle) => self.explain(obstacle),
+            Ok(chosen) => {
+                if cluster.table.is_none() || !self.truncate_first(cluster) {
+                    self.start(cluster, &chosen);
+                }
+            }
         }
-        if cluster.table.is_some() && self.truncate_first(cluster) {
-            return;
-        }
-        self.start(cluster, chosen);
     }
 
     /// Why an operator cannot have it started now.
     pub(crate) fn refusal(&self, cluster: &Cluster) -> Option<String> {
-        if let Some(conflict) = self.conflicts.values().next() {
-            return Some(format!("Cannot exit recovery: {conflict}"));
+        let obstacle = self.choose(cluster, Impulse::Operator).err()?;
+        Some(format!("Cannot exit recovery: {obstacle}"))
+    }
+
+    /// Asks storages whether anything was written to them, if empty ones may count then.
+    fn ask_usage(&mut self, cluster: &mut Cluster) {
+        for nid in self.unasked_of_usage(cluster) {
+            let Some(link) = cluster.nodes.link(nid) else { continue };
+            self.reports.ask_usage(nid);
+            cluster.wire.ask(link, &Message::AskLastIDs {}, Asked::LastIds);
+            let message = Message::AskLockedTransactions {};
+            cluster.wire.ask(link, &message, Asked::LockedTransactions);
         }
-        let mut storages = cluster.nodes.identified(NodeType::Storage).peekable();
-        if storages.peek().is_none() {
-            return Some("Cannot exit recovery without any storage node".to_owned());
-        }
-        let entering = storages.find(|(_, link)| cluster.wire.is_asked(*link));
-        entering.map(|(nid, _)| format!("Cannot exit recovery now: node {nid} is entering cluster"))
     }
 
     /// A table that a storage has.
@@ -158,7 +149,6 @@ impl Recovery {
                         shown(known),
                         shown(&table)
                     );
-                    tracing::error!(%nid, "{what}");
                     self.conflicts.insert(nid, what);
                 }
             }
@@ -172,66 +162,24 @@ impl Recovery {
         }
     }
 
-    /// The storages to operate with, by the table; `None` if it is too early.
-    fn storages_of_table(&mut self, cluster: &Cluster) -> Option<BTreeSet<Nid>> {
-        let table = cluster.table();
-        if let Some(newest) = self.newest.filter(|newest| *newest > table.table().id()) {
-            self.explain(cluster, &format!("none of them has given table {newest}"));
-            return None;
+    /// Says once why it does not start.
+    fn explain(&mut self, obstacle: Obstacle) {
+        if self.explained.as_ref() == Some(&obstacle) {
+            return;
         }
-        let all_empty = !self.reports.values().any(|report| report.table_id.is_some());
-        // A database that is empty has nothing to read, whatever the table says. Only if none has
-        // anything, and an operator says so, it is a database that was never used.
-        let serves = |nid: Nid| {
-            cluster.nodes.link(nid).is_some()
-                && (self.has_table(nid) || all_empty && cluster.startup_requested)
-        };
-        let missing = table
-            .partitions()
-            .iter()
-            .find(|partition| !table.table().readable(*partition).any(serves));
-        if let Some(partition) = missing {
-            self.explain(cluster, &format!("partition {partition} cannot be read"));
-            return None;
+        match &obstacle {
+            Obstacle::Entering(_) => return,
+            Obstacle::Waiting(text) => tracing::info!("the cluster does not start yet: {text}"),
+            Obstacle::Trouble(text) => tracing::error!("the cluster does not start: {text}"),
         }
-        let readable = table.readable_nodes();
-        if cluster.startup_allowed {
-            return Some(readable.into_iter().filter(|nid| serves(*nid)).collect());
-        }
-        let needed = if cluster.truncate.is_some() { table.nodes() } else { readable };
-        if let Some(nid) = needed.iter().find(|nid| !serves(**nid)) {
-            self.explain(cluster, &format!("{nid} is missing"));
-            return None;
-        }
-        Some(needed)
-    }
-
-    fn storages_of_new_table(&self, cluster: &Cluster) -> Option<BTreeSet<Nid>> {
-        let storages: BTreeSet<Nid> =
-            cluster.nodes.identified(NodeType::Storage).map(|(nid, _)| nid).collect();
-        let enough = cluster.options.autostart.is_some_and(|count| {
-            count > 0 && u32::try_from(storages.len()).is_ok_and(|present| present >= count)
-        });
-        (cluster.startup_allowed || enough).then_some(storages)
-    }
-
-    fn has_table(&self, nid: Nid) -> bool {
-        self.reports.get(&nid).is_some_and(|report| report.table_id.is_some())
-    }
-
-    fn explain(&mut self, cluster: &Cluster, what: &str) {
-        if !std::mem::replace(&mut self.explained, true) {
-            let table_id = cluster.table().table().id();
-            tracing::info!(%table_id, "waiting for storages: {what}");
-        }
+        self.explained = Some(obstacle);
     }
 
     /// The lowest tid that the log or a storage of the newest table is to truncate to.
     fn learn_truncate(&self, cluster: &mut Cluster) {
-        let newest = cluster.table.as_ref().map(|table| table.table().id());
-        let reports = self.reports.values().filter(|report| report.table_id >= newest);
+        let reports = self.reports.of_newest(cluster);
         let log = cluster.ledger.remembered().truncate;
-        cluster.truncate = reports.filter_map(|report| report.truncate).chain(log).min();
+        cluster.truncate = reports.filter_map(|(_, report)| report.truncate).chain(log).min();
     }
 
     /// Has those storages truncate that do not know of it yet, and asks them again.
@@ -241,7 +189,7 @@ impl Recovery {
             .reports
             .iter()
             .filter(|(_, report)| report.truncate.is_none_or(|other| tid < other));
-        let unaware: Vec<Nid> = unaware.map(|(nid, _)| *nid).collect();
+        let unaware: Vec<Nid> = unaware.map(|(nid, _)| nid).collect();
         for nid in &unaware {
             if let Some(link) = cluster.nodes.link(*nid)
                 && !cluster.wire.is_asked(link)
@@ -253,7 +201,7 @@ impl Recovery {
         !unaware.is_empty()
     }
 
-    fn start(&self, cluster: &mut Cluster, chosen: BTreeSet<Nid>) {
+    fn start(&self, cluster: &mut Cluster, chosen: &BTreeSet<Nid>) {
         let running: Vec<Nid> = match &cluster.table {
             Some(table) => {
                 let nodes = table.nodes().into_iter();
@@ -261,12 +209,6 @@ impl Recovery {
             }
             None => chosen.iter().copied().collect(),
         };
-        if running
-            .iter()
-            .any(|nid| cluster.nodes.link(*nid).is_some_and(|link| cluster.wire.is_asked(link)))
-        {
-            return;
-        }
         tracing::info!(storages = running.len(), "startup allowed");
         for nid in &running {
             cluster.set_node_state(*nid, NodeState::Running);
@@ -283,8 +225,11 @@ impl Recovery {
             let message = cluster.table_message();
             cluster.send_to_all(NodeType::Admin, &message);
         } else {
+            let empty_ones_count = self.empty_ones_count(cluster, cluster.startup);
             let mut changes = outdated(cluster.table(), None);
-            changes.extend(self.empty_ones(cluster));
+            if !empty_ones_count {
+                changes.extend(self.empty_ones(cluster));
+            }
             if let Some(message) = cluster.next_table(None, changes) {
                 cluster.send_to_all(NodeType::Admin, &message);
             }
@@ -294,12 +239,9 @@ impl Recovery {
 
     /// Outdates cells of storages whose databases are empty, where others have something.
     fn empty_ones(&self, cluster: &Cluster) -> Vec<CellChange> {
-        if !self.reports.values().any(|report| report.table_id.is_some()) {
-            return Vec::new();
-        }
         let table = cluster.table();
         let cells = table.cells().filter(|(_, cell)| {
-            cell.state.is_readable() && table.is_running(cell.nid) && !self.has_table(cell.nid)
+            cell.state.is_readable() && table.is_running(cell.nid) && !self.reports.has_table(cell.nid)
         });
         cells
             .map(|(partition, cell)| {

@@ -1,0 +1,191 @@
+//! Which storages the cluster starts with, or what it waits for.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use model::{Nid, NodeType, Oid, PartitionId, Tid};
+
+use super::machine::Recovery;
+use super::reports::Usage;
+use crate::cluster::Cluster;
+
+/// Names and partitions are listed up to this many: a text is for people.
+const NAMES_MAX: usize = 10;
+
+/// Who wants the cluster to start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Impulse {
+    /// Nobody: all storages with readable cells have to be there.
+    None,
+    /// This master operated before: one readable cell a partition is enough.
+    Restart,
+    /// An operator: likewise, and storages that are all empty are taken for a database that was
+    /// never used, if nobody is missing.
+    Operator,
+}
+
+/// Why the cluster does not start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Obstacle {
+    /// A storage is just being asked.
+    Entering(Nid),
+    /// Somebody is missing.
+    Waiting(String),
+    /// Somebody has to look.
+    Trouble(String),
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entering(nid) => write!(f, "node {nid} is entering cluster"),
+            Self::Waiting(text) | Self::Trouble(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Recovery {
+    /// The storages to start with; or why it is too early.
+    pub(super) fn choose(
+        &self,
+        cluster: &Cluster,
+        impulse: Impulse,
+    ) -> Result<BTreeSet<Nid>, Obstacle> {
+        if let Some(conflict) = self.conflicts.values().next() {
+            return Err(Obstacle::Trouble(conflict.clone()));
+        }
+        if let Some((nid, tid)) = self.reports.backup(cluster) {
+            return Err(Obstacle::Trouble(format!(
+                "{nid} has a database in backup mode, up to {tid}: backup clusters come with a \
+                 later version, and this database must not be written to"
+            )));
+        }
+        let mut storages = cluster.nodes.identified(NodeType::Storage).peekable();
+        if storages.peek().is_none() {
+            return Err(Obstacle::Waiting("there is no storage node".to_owned()));
+        }
+        // One that is just being asked, whoever it is, may know of a newer table.
+        if let Some((nid, _)) = storages.find(|(_, link)| cluster.wire.is_asked(*link)) {
+            return Err(Obstacle::Entering(nid));
+        }
+        let chosen = match (&cluster.table, self.newest) {
+            (Some(_), _) => self.of_table(cluster, impulse),
+            (None, Some(newest)) => {
+                Err(format!("no storage that is there has partition table {newest}"))
+            }
+            (None, None) => of_new_table(cluster, impulse),
+        };
+        chosen.map_err(Obstacle::Waiting)
+    }
+
+    /// The storages whose usage decides whether empty ones may count: all with readable cells, if
+    /// nothing else says already that something was given out.
+    pub(super) fn unasked_of_usage(&self, cluster: &Cluster) -> Vec<Nid> {
+        let Some(table) = &cluster.table else { return Vec::new() };
+        if was_used(cluster) {
+            return Vec::new();
+        }
+        let readable = table.readable_nodes();
+        let are_there = readable.iter().all(|nid| self.reports.get(*nid).is_some());
+        let are_full = readable.iter().all(|nid| self.reports.has_table(*nid));
+        if !are_there || are_full {
+            return Vec::new();
+        }
+        let is_unasked = |nid: &Nid| {
+            self.reports.get(*nid).is_some_and(|report| report.usage == Usage::Unasked)
+        };
+        readable.into_iter().filter(is_unasked).collect()
+    }
+
+    /// Whether storages with empty databases hold their cells: there is nothing to hold.
+    ///
+    /// So it is if nothing was ever given out or committed, as the log says, and everybody who
+    /// could know better. It cannot be told from a disk that was lost otherwise.
+    pub(super) fn empty_ones_count(&self, cluster: &Cluster, impulse: Impulse) -> bool {
+        let Some(table) = &cluster.table else { return false };
+        let readable = table.readable_nodes();
+        let is_never_used =
+            !was_used(cluster) && readable.iter().all(|nid| self.reports.is_unused(*nid));
+        let are_all_empty = || {
+            let mut reports = readable.iter().map(|nid| self.reports.get(*nid));
+            reports.all(|report| report.is_some_and(|report| report.table_id.is_none()))
+        };
+        is_never_used || impulse == Impulse::Operator && are_all_empty()
+    }
+
+    fn of_table(&self, cluster: &Cluster, impulse: Impulse) -> Result<BTreeSet<Nid>, String> {
+        let table = cluster.table();
+        if let Some(newest) = self.newest.filter(|newest| *newest > table.table().id()) {
+            return Err(format!("no storage that is there has partition table {newest}"));
+        }
+        let empty_ones_count = self.empty_ones_count(cluster, impulse);
+        let holds = |nid: Nid| {
+            cluster.nodes.link(nid).is_some() && (self.reports.has_table(nid) || empty_ones_count)
+        };
+        let readable = table.readable_nodes();
+        if impulse == Impulse::None {
+            let needed = if cluster.truncate.is_some() { table.nodes() } else { readable };
+            let lacking = needed.iter().copied().filter(|nid| !holds(*nid)).collect();
+            return self.all_of(cluster, lacking).map(|()| needed);
+        }
+        let unreadable: Vec<PartitionId> = table
+            .partitions()
+            .iter()
+            .filter(|partition| !table.table().readable(*partition).any(holds))
+            .collect();
+        let lacking = unreadable.iter().flat_map(|partition| table.table().readable(*partition));
+        if let Err(reason) = self.all_of(cluster, lacking.collect()) {
+            return Err(format!("no readable cell of partition {}: {reason}", listed(&unreadable)));
+        }
+        match unreadable.is_empty() {
+            true => Ok(readable.into_iter().filter(|nid| holds(*nid)).collect()),
+            false => Err(format!("no cell of partition {} is readable", listed(&unreadable))),
+        }
+    }
+
+    /// That nobody is lacking; else who is, and why.
+    fn all_of(&self, cluster: &Cluster, lacking: BTreeSet<Nid>) -> Result<(), String> {
+        let (empty, absent): (Vec<Nid>, Vec<Nid>) =
+            lacking.into_iter().partition(|nid| cluster.nodes.link(*nid).is_some());
+        let mut reasons = Vec::new();
+        if !absent.is_empty() {
+            reasons.push(format!("waiting for {}", listed(&absent)));
+        }
+        if !empty.is_empty() {
+            reasons.push(format!(
+                "the database of {} is empty, although something may have been written to it",
+                listed(&empty)
+            ));
+        }
+        if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
+    }
+}
+
+/// Whether ids were given out, as far as the log knows, or are to be taken back.
+fn was_used(cluster: &Cluster) -> bool {
+    let remembered = cluster.ledger.remembered();
+    remembered.reserved_tid > Tid::ZERO
+        || remembered.reserved_oid > Oid::ZERO
+        || cluster.truncate.is_some()
+}
+
+fn of_new_table(cluster: &Cluster, impulse: Impulse) -> Result<BTreeSet<Nid>, String> {
+    let storages: BTreeSet<Nid> =
+        cluster.nodes.identified(NodeType::Storage).map(|(nid, _)| nid).collect();
+    let is_enough = cluster.options.autostart.is_some_and(|count| {
+        count > 0 && u32::try_from(storages.len()).is_ok_and(|present| present >= count)
+    });
+    match impulse != Impulse::None || is_enough {
+        true => Ok(storages),
+        false => Err("a new cluster is started by an operator, or by enough storages".to_owned()),
+    }
+}
+
+/// Some names, for people.
+fn listed(names: &[impl ToString]) -> String {
+    let mut shown: Vec<String> = names.iter().take(NAMES_MAX).map(ToString::to_string).collect();
+    if names.len() > NAMES_MAX {
+        shown.push(format!("{} more", names.len() - NAMES_MAX));
+    }
+    shown.join(", ")
+}
