@@ -161,7 +161,11 @@ impl Sample {
         let token = self.token();
         let edit = MetadataEdit::set(MetadataKey::CellProgress(PartitionId::new(2)), [1, 2, 3]);
         let gone = MetadataEdit::remove(MetadataKey::BackupTid);
-        self.engine.edit(token, vec![edit, gone]).expect("edited");
+        // Of three orders, the first is approved, the second rejected, the third not signed.
+        let orders = [(403u64, 1), (503, 0), (1203, 2)];
+        let orders = orders.map(|(id, signed)| [&id.to_le_bytes()[..], &[signed]].concat());
+        let orders = MetadataEdit::set(MetadataKey::PackOrders, orders.concat());
+        self.engine.edit(token, vec![edit, gone, orders]).expect("edited");
         self.wait();
     }
 
