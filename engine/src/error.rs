@@ -17,6 +17,15 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// The system could not read bytes that are there: a bad sector, perhaps.
+    Unreadable {
+        /// In which file.
+        file: String,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// There is no space for a write. Reads, locks, unlocks and aborts go on.
     Full {
         /// The file that could not grow.
@@ -106,6 +115,23 @@ impl Error {
         Error::Io { action: "sync", file, source }
     }
 
+    /// Wraps a failed read.
+    pub(crate) fn read(file: String, offset: u64, source: io::Error) -> Self {
+        Error::Unreadable { file, offset, source }
+    }
+
+    /// The file, and where in it, if a read failed for reasons of that place: what is elsewhere
+    /// can be read.
+    pub fn place(&self) -> Option<(&str, Option<u64>)> {
+        match self {
+            Error::Unreadable { file, offset, .. } | Error::Damaged { file, offset, .. } => {
+                Some((file, Some(*offset)))
+            }
+            Error::ForeignFile { file } | Error::MissingFile { file } => Some((file, None)),
+            _ => None,
+        }
+    }
+
     /// Whether files are damaged, as opposed to something that may pass or be retried.
     pub fn is_damage(&self) -> bool {
         matches!(
@@ -127,6 +153,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Io { action, file, source } => write!(f, "{file}: cannot {action}: {source}"),
+            Error::Unreadable { file, offset, source } => {
+                write!(f, "{file}: cannot read at offset {offset}: {source}")
+            }
             Error::Full { file } => write!(f, "{file}: no space left to write"),
             Error::Damaged { file, offset, expected } => {
                 write!(f, "{file}: damaged at offset {offset}: expected {expected}")
@@ -159,7 +188,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Io { source, .. } => Some(source),
+            Error::Io { source, .. } | Error::Unreadable { source, .. } => Some(source),
             _ => None,
         }
     }

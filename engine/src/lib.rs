@@ -33,7 +33,8 @@ pub use fsck::{Finding, Fsck, Hit, Hits, Progress, Report, Severity, Stage, Tota
 pub use lookup::{
     Blocks, BoundsLookup, HistoryEntry, HistoryLookup, LiveOids, LiveOidsLookup, LoadLookup,
     LoadResult, Lookup, NewestTidLookup, ObjectPage, ObjectsLookup, PartitionBounds, Revision,
-    Step, StoredLookup, TidOfLookup, TidsLookup, TransactionLookup, UndoLookup, UndoResult, When,
+    RevisionTids, Step, StoredLookup, TidOfLookup, TidsLookup, TidsOfLoadLookup, TransactionLookup,
+    UndoLookup, UndoResult, When,
 };
 pub use read::{LoopReader, ReadMode, Reader};
 pub use version::Snapshot;

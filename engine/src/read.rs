@@ -171,6 +171,8 @@ const RESIDENT_LENGTH_MAX: u32 = 256 << 10;
 pub struct LoopReader<L: Lookup> {
     reader: Reader,
     queue: QueueBox,
+    /// What the names of files are behind, for errors.
+    directory: String,
     next_token: u64,
     waiting: BTreeMap<u64, Waiter<L>>,
     completions: Vec<Completion>,
@@ -205,6 +207,7 @@ impl<L: Lookup> LoopReader<L> {
         Ok(Self {
             reader,
             queue: QueueBox(queue),
+            directory: disk.path(""),
             next_token: 0,
             waiting: BTreeMap::new(),
             completions: Vec::new(),
@@ -238,7 +241,9 @@ impl<L: Lookup> LoopReader<L> {
         for completion in completions.drain(..) {
             let waiter = self.waiting.remove(&completion.token);
             let Some(mut waiter) = waiter else { unreachable!("one completion a request") };
-            let answer = match supply(&mut waiter.held, &waiter.need, completion.result) {
+            let result = completion.result;
+            let supplied = supply(&mut waiter.held, &waiter.need, &self.directory, result);
+            let answer = match supplied {
                 Ok(()) => self.go_on(waiter.caller, waiter.lookup, waiter.held),
                 Err(error) => Some(Err(error)),
             };
@@ -269,16 +274,21 @@ impl<L: Lookup> LoopReader<L> {
     }
 }
 
-fn supply(held: &mut Held, need: &Need, result: std::io::Result<Done>) -> Result<()> {
-    let path = String::from("the database");
+fn supply(
+    held: &mut Held,
+    need: &Need,
+    directory: &str,
+    result: std::io::Result<Done>,
+) -> Result<()> {
+    let path = || format!("{directory}{}", need.what.file_name());
     let bytes = match result {
         Ok(Done::Read(bytes)) => bytes,
         Ok(_) => unreachable!("a read completes as a read"),
-        Err(error) => return Err(Error::io("read", path, error)),
+        Err(error) => return Err(Error::read(path(), need.offset, error)),
     };
     if bytes.len() < need.length as usize {
         let expected = "more bytes than the file has";
-        return Err(Error::Damaged { file: path, offset: need.offset, expected });
+        return Err(Error::Damaged { file: path(), offset: need.offset, expected });
     }
     match need.what {
         Needed::Block { run } => {
@@ -358,7 +368,7 @@ fn resident(file: &dyn File, path: &str, offset: u64, length: u32) -> Result<Opt
     let mut bytes = vec![0; length as usize];
     let count = file
         .read_resident(&mut bytes, offset)
-        .map_err(|e| Error::io("read", path.to_owned(), e))?;
+        .map_err(|error| Error::read(path.to_owned(), offset, error))?;
     Ok(match count {
         Some(count) if count == bytes.len() => Some(bytes.into()),
         _ => None,

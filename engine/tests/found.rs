@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::disk::{Fault, Faults, MemoryDisk, Wait};
+use engine::disk::{Disk, Fault, Faults, MemoryDisk, Wait};
 use engine::{
     AddedObject, AddedTransaction, Delete, Engine, Error, LoadLookup, LoadResult, ObjectData,
     ObjectsLookup, OpenMode, Options, ReadMode, Result, TidsLookup, Transaction, TransactionState,
@@ -355,4 +355,44 @@ fn a_vote_on_its_way_survives_a_close() {
     engine.close().expect("close");
     let engine = open(&disk);
     assert_eq!(engine.transaction(TTID), Some(TransactionState::Voted));
+}
+
+#[test]
+fn a_damaged_run_is_left_out_of_merges() {
+    let disk = MemoryDisk::new(1);
+    let mut engine = create(&disk);
+    let write = |engine: &mut Engine, tid: u64| {
+        let ttid = Ttid::new(tid);
+        engine.store(ttid, PARTITION, Oid::new(tid), &text("data")).expect("store");
+        engine
+            .commit(9, ttid, Tid::new(tid), PARTITION, None)
+            .and_then(|()| engine.wait_for(9))
+            .expect("commit");
+        engine.flush().expect("flush");
+    };
+    write(&mut engine, 1);
+    let runs = disk.list().expect("list").into_iter().filter(|name| name.starts_with("run-"));
+    let damaged = runs.collect::<Vec<_>>();
+    assert!(!damaged.is_empty(), "the table was written");
+    for name in &damaged {
+        disk.flip(name, 64 + 9, 3);
+    }
+    for tid in 2..20 {
+        write(&mut engine, tid);
+        engine.work().expect("the engine goes on");
+    }
+    assert!(!engine.has_work(), "what cannot be merged is no work");
+    let reader = engine.reader(ReadMode::Calls);
+    let load = |oid| {
+        reader.run(LoadLookup::new(reader.snapshot(), PARTITION, Oid::new(oid), When::Newest))
+    };
+    for oid in 2..20 {
+        assert!(matches!(load(oid), Ok(LoadResult::Revision(_))), "{oid}");
+    }
+    assert!(load(1).is_err_and(|error| error.place().is_some()));
+    let runs = disk.list().expect("list").into_iter().filter(|name| name.starts_with("run-"));
+    let runs = runs.collect::<Vec<_>>();
+    assert!(damaged.iter().all(|name| runs.contains(name)), "fsck still finds them");
+    assert!(runs.len() < 18, "the others were merged: {runs:?}");
+    engine.close().expect("close");
 }

@@ -1,6 +1,6 @@
 //! Makes databases, and opens them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -140,6 +140,7 @@ impl Engine {
             flushing: false,
             merging: false,
             background_failed: false,
+            set_aside: BTreeSet::new(),
             discard: Discard::default(),
             garbage_bytes: recovered.garbage_bytes,
             run_bytes_written: 0,

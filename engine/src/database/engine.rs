@@ -1,6 +1,6 @@
 //! The engine's state and what is asked of it from outside.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
@@ -128,6 +128,8 @@ pub struct Engine {
     pub(super) flushing: bool,
     pub(super) merging: bool,
     pub(super) background_failed: bool,
+    /// Runs that are damaged, and not merged.
+    pub(super) set_aside: BTreeSet<u32>,
     pub(super) discard: Discard,
     pub(super) garbage_bytes: u64,
     pub(super) run_bytes_written: u64,

@@ -78,8 +78,11 @@ impl Engine {
         if self.merging || !self.frozen.is_empty() || self.is_full() || self.log.is_none() {
             return None;
         }
-        let order = Order::ALL.into_iter().find(|order| self.version.runs(*order).len() > 1)?;
-        let inputs = self.version.runs(order).to_vec();
+        let (order, inputs) = Order::ALL.into_iter().find_map(|order| {
+            let runs = self.version.runs(order).iter().filter(|run| self.is_mergeable(run));
+            let inputs: Vec<_> = runs.cloned().collect();
+            (inputs.len() > 1).then_some((order, inputs))
+        })?;
         Some(self.merge_job(order, inputs))
     }
 
@@ -87,6 +90,7 @@ impl Engine {
     /// tried again later.
     pub fn finish_job(&mut self, job: Job, result: Result<()>) -> Result<()> {
         let is_full = matches!(&result, Err(Error::Full { .. }));
+        let is_set_aside = self.set_aside_damaged(&job, &result);
         if let Err(error) = &result {
             tracing::warn!(%error, "background work failed");
         }
@@ -97,10 +101,32 @@ impl Engine {
             JobKind::Merge(merge) => self.finish_merge(merge, result.is_ok())?,
             JobKind::Discard(_) => {}
         }
+        if is_set_aside {
+            self.background_failed = false;
+            return Ok(());
+        }
         match result {
             Err(_) if is_full => Ok(()),
             other => other,
         }
+    }
+
+    /// If a merge found one of its runs damaged, that one is left out of merges from now on: what
+    /// is sound of it can still be read. Whether it is so.
+    fn set_aside_damaged(&mut self, job: &Job, result: &Result<()>) -> bool {
+        let (JobKind::Merge(merge), Err(error)) = (&job.kind, result) else { return false };
+        let damaged = error.place().and_then(|(file, _)| {
+            let run = merge.inputs.iter().find(|run| run.path == file)?;
+            Some(run.summary.number)
+        });
+        if let Some(number) = damaged {
+            self.set_aside.insert(number);
+        }
+        damaged.is_some()
+    }
+
+    fn is_mergeable(&self, run: &RunFile) -> bool {
+        !self.set_aside.contains(&run.summary.number)
     }
 
     /// Does all background work that there is, on this thread.
@@ -124,10 +150,11 @@ impl Engine {
     /// The lowest level that has so many runs of an order that they are to become one. Event loops
     /// ask with each turn.
     fn crowded_level(&self, order: Order) -> Option<u8> {
-        let levels = || self.version.runs(order).iter().map(|run| run.summary.level);
-        if levels().len() < self.options.fan_out {
+        if self.version.runs(order).len() < self.options.fan_out {
             return None;
         }
+        let runs = || self.version.runs(order).iter().filter(|run| self.is_mergeable(run));
+        let levels = || runs().map(|run| run.summary.level);
         // What is at the highest level has nowhere to go.
         let movable = levels().filter(|level| *level < u8::MAX);
         let count = |level: u8| levels().filter(|other| *other == level).count();
@@ -268,7 +295,8 @@ impl Engine {
         let mut orders = Order::ALL.into_iter();
         let (order, level) = orders.find_map(|o| Some((o, self.crowded_level(o)?)))?;
         let runs = self.version.runs(order).iter();
-        let inputs = runs.filter(|run| run.summary.level == level).cloned().collect();
+        let inputs = runs.filter(|run| run.summary.level == level && self.is_mergeable(run));
+        let inputs = inputs.cloned().collect();
         Some(self.merge_job(order, inputs))
     }
 

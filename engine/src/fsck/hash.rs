@@ -28,7 +28,7 @@ pub(super) fn hash_file(
                 let expected = "more bytes than the file has";
                 return Ok(Err(Error::Damaged { file, offset, expected }));
             }
-            Err(source) => return Ok(Err(Error::io("read", path.to_owned(), source))),
+            Err(source) => return Ok(Err(Error::read(path.to_owned(), at, source))),
         }
         at += piece.len() as u64;
         watch.advance(piece.len() as u64)?;

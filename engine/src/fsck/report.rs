@@ -205,6 +205,9 @@ impl Findings {
                 let text = format!("that the system can {action} it: {source}");
                 self.damage(file, None, text)
             }
+            Error::Unreadable { file, offset, source } => {
+                self.damage(file, Some(*offset), format!("that the system can read it: {source}"))
+            }
             other => self.damage("", None, other.to_string()),
         }
     }

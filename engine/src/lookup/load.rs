@@ -76,21 +76,23 @@ pub struct LoadLookup {
     found: Option<(Item, Option<Tid>)>,
 }
 
+fn find(partition: PartitionId, oid: Oid, when: When) -> Find {
+    let (a, b) = (partition.get(), oid.get());
+    match when {
+        When::Newest => Find::at(Order::Objects, Scope::Column, Key::first(a, b, 0)),
+        When::At(tid) => Find::both(Order::Objects, Scope::Column, Key::first(a, b, !tid.get())),
+        When::Before(tid) => {
+            // Behind all items of this tid: those with lower ones.
+            let key = Key { a, b, c: !tid.get(), seq: 0 };
+            Find::both(Order::Objects, Scope::Column, key)
+        }
+    }
+}
+
 impl LoadLookup {
     /// Loads from a snapshot.
     pub fn new(snapshot: Snapshot, partition: PartitionId, oid: Oid, when: When) -> Self {
-        let (a, b) = (partition.get(), oid.get());
-        let find = match when {
-            When::Newest => Find::at(Order::Objects, Scope::Column, Key::first(a, b, 0)),
-            When::At(tid) => {
-                Find::both(Order::Objects, Scope::Column, Key::first(a, b, !tid.get()))
-            }
-            When::Before(tid) => {
-                // Behind all items of this tid: those with lower ones.
-                let key = Key { a, b, c: !tid.get(), seq: 0 };
-                Find::both(Order::Objects, Scope::Column, key)
-            }
-        };
+        let find = find(partition, oid, when);
         Self { snapshot, partition, oid, when, find, found: None }
     }
 
@@ -151,6 +153,43 @@ impl Lookup for LoadLookup {
     fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<LoadResult>> {
         let source = &mut *blocks.0;
         self.go_on(source)
+    }
+}
+
+/// Which revision a load is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RevisionTids {
+    /// The transaction that wrote it.
+    pub tid: Tid,
+    /// The transaction that wrote the next one, if there is one.
+    pub next_tid: Option<Tid>,
+}
+
+/// Which revision a load would give, `None` if none. Its record is not read, so that this can be
+/// told of one that is damaged.
+#[derive(Debug)]
+pub struct TidsOfLoadLookup {
+    snapshot: Snapshot,
+    when: When,
+    find: Find,
+}
+
+impl TidsOfLoadLookup {
+    /// Looks in a snapshot.
+    pub fn new(snapshot: Snapshot, partition: PartitionId, oid: Oid, when: When) -> Self {
+        Self { snapshot, when, find: find(partition, oid, when) }
+    }
+}
+
+impl Lookup for TidsOfLoadLookup {
+    type Output = Option<RevisionTids>;
+
+    fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<Option<RevisionTids>>> {
+        let found = ready!(self.find.step(&self.snapshot, &mut *blocks.0)?);
+        let tid = found.at.map(|item| Tid::new(!item.key.c));
+        let tid = tid.filter(|tid| !matches!(self.when, When::At(wanted) if wanted != *tid));
+        let next_tid = found.before.map(|item| Tid::new(!item.key.c));
+        Ok(Step::Done(tid.map(|tid| RevisionTids { tid, next_tid })))
     }
 }
 

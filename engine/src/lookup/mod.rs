@@ -17,12 +17,16 @@ use bytes::Bytes;
 
 use crate::disk::File;
 use crate::error::Result;
-use crate::run::{Block, RunFile};
+use crate::log::segment_name;
+use crate::run::{Block, RunFile, RunSettings};
 use crate::version::Segment;
 
 pub(crate) use find::{Find, Scope};
 pub use history::{HistoryEntry, HistoryLookup, UndoLookup, UndoResult};
-pub use load::{LoadLookup, LoadResult, NewestTidLookup, Revision, StoredLookup, When};
+pub use load::{
+    LoadLookup, LoadResult, NewestTidLookup, Revision, RevisionTids, StoredLookup,
+    TidsOfLoadLookup, When,
+};
 pub(crate) use merge::MergeCursor;
 pub use objects::{LiveOids, LiveOidsLookup, ObjectPage, ObjectsLookup};
 pub use transactions::{BoundsLookup, PartitionBounds, TidOfLookup, TidsLookup, TransactionLookup};
@@ -53,6 +57,16 @@ pub struct Need {
 pub(crate) enum Needed {
     Block { run: u32 },
     Record { segment: u32 },
+}
+
+impl Needed {
+    /// The name of the file.
+    pub(crate) fn file_name(self) -> String {
+        match self {
+            Self::Block { run } => RunSettings::name(run),
+            Self::Record { segment } => segment_name(segment),
+        }
+    }
 }
 
 /// Serves blocks of runs and records of the log.

@@ -452,8 +452,9 @@ pub(crate) fn read_exact(
     length: usize,
 ) -> Result<Vec<u8>> {
     let mut bytes = vec![0; length];
-    let count =
-        file.read_at(&mut bytes, offset).map_err(|e| Error::io("read", path.to_owned(), e))?;
+    let count = file
+        .read_at(&mut bytes, offset)
+        .map_err(|error| Error::read(path.to_owned(), offset, error))?;
     if count < length {
         return Err(Error::Damaged {
             file: path.to_owned(),

@@ -401,5 +401,5 @@ pub(crate) fn is_equal(found: &Data, expected: &Data) -> bool {
 
 /// Whether a query failed because the disk does, as it was told to.
 pub(crate) fn is_disk_error(error: &Error) -> bool {
-    matches!(error, Error::Io { .. })
+    matches!(error, Error::Io { .. } | Error::Unreadable { .. })
 }

@@ -312,5 +312,8 @@ fn unlock_all(engine: &mut Engine) -> engine::Result<()> {
 
 /// Whether an error says that the simulated power went.
 pub(crate) fn is_crash(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if CrashedError::is_in(source))
+    match error {
+        Error::Io { source, .. } | Error::Unreadable { source, .. } => CrashedError::is_in(source),
+        _ => false,
+    }
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use engine::{
     Blocks, BoundsLookup, Compression, HistoryEntry, HistoryLookup, LiveOids, LiveOidsLookup,
     LoadLookup, LoadResult, Lookup, NewestTidLookup, ObjectPage, ObjectsLookup, PartitionBounds,
-    Step, StoredLookup, TidOfLookup, TidsLookup, Transaction, TransactionLookup, UndoLookup,
-    UndoResult,
+    RevisionTids, Step, StoredLookup, TidOfLookup, TidsLookup, TidsOfLoadLookup, Transaction,
+    TransactionLookup, UndoLookup, UndoResult,
 };
 use model::Tid;
 
@@ -40,6 +40,7 @@ macro_rules! lookups {
 
 lookups! {
     Load: LoadLookup => LoadResult,
+    TidsOfLoad: TidsOfLoadLookup => Option<RevisionTids>,
     Newest: NewestTidLookup => Option<Tid>,
     Stored: StoredLookup => Option<(Compression, Bytes)>,
     History: HistoryLookup => Vec<HistoryEntry>,

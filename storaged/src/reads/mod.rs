@@ -4,6 +4,7 @@
 //! needs next, and answers when it has all. Meanwhile it may wait for the disk, for a transaction
 //! that is locked and not shown yet (R16), or for its peer to take what was sent.
 
+mod damage;
 mod lookup;
 mod tasks;
 

@@ -8,6 +8,7 @@ use engine::{LoopReader, Reader};
 use model::Ttid;
 use net::LinkId;
 
+use super::damage::Damage;
 use super::lookup::{AnyLookup, Found};
 use crate::machine::Storage;
 
@@ -40,13 +41,25 @@ pub(crate) enum Turn {
 pub(crate) trait Task: Send {
     /// Goes on, with what was looked up; with nothing at first, and after it has waited.
     fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn;
+
+    /// Goes on after what it looked up could not be read, which was reported. If that is all that
+    /// it could do, its connection is closed: the peer may find the same somewhere else.
+    fn failed(&mut self, node: &mut Storage, link: Option<LinkId>) -> Turn {
+        if let Some(link) = link {
+            node.close_unread(link);
+        }
+        Turn::Done
+    }
 }
 
-struct Entry {
+pub(super) struct Entry {
     /// The connection that it serves; with it, it ends.
-    link: Option<LinkId>,
-    task: Box<dyn Task>,
+    pub(super) link: Option<LinkId>,
+    pub(super) task: Box<dyn Task>,
 }
+
+/// What a task goes on with.
+type Outcome = engine::Result<Option<Found>>;
 
 /// All tasks.
 pub(crate) struct Reads {
@@ -54,11 +67,12 @@ pub(crate) struct Reads {
     next_token: u64,
     /// Those that wait for the disk.
     reading: BTreeMap<u64, Entry>,
-    ready: VecDeque<(Entry, Option<Found>)>,
+    ready: VecDeque<(Entry, Outcome)>,
     /// Those that wait for transactions.
     waiting: BTreeMap<Ttid, Vec<Entry>>,
     draining: Vec<Entry>,
     counts: BTreeMap<LinkId, usize>,
+    pub(super) damage: Damage,
 }
 
 impl Reads {
@@ -71,6 +85,7 @@ impl Reads {
             waiting: BTreeMap::new(),
             draining: Vec::new(),
             counts: BTreeMap::new(),
+            damage: Damage::default(),
         })
     }
 
@@ -98,7 +113,7 @@ impl Reads {
     /// Tasks that waited for a transaction go on.
     pub(crate) fn resume(&mut self, ttid: Ttid) {
         let entries = self.waiting.remove(&ttid).unwrap_or_default();
-        self.ready.extend(entries.into_iter().map(|entry| (entry, None)));
+        self.ready.extend(entries.into_iter().map(|entry| (entry, Ok(None))));
     }
 
     /// One more task of a connection. Whether it has as many as it may have.
@@ -128,18 +143,21 @@ impl Storage {
         {
             self.hold_busy(link);
         }
-        self.run(Entry { link, task: Box::new(task) }, None);
+        self.run(Entry { link, task: Box::new(task) }, Ok(None));
     }
 
-    fn run(&mut self, mut entry: Entry, mut found: Option<Found>) {
+    fn run(&mut self, mut entry: Entry, mut outcome: Outcome) {
         for _ in 0..ROUNDS_MAX {
-            match entry.task.go_on(self, found.take()) {
+            let turn = match outcome {
+                Ok(found) => entry.task.go_on(self, found),
+                Err(error) => self.lookup_failed(&mut entry, error),
+            };
+            match turn {
                 Turn::LookUp(lookup) => {
                     let token = self.reads.next_token;
                     self.reads.next_token += 1;
                     match self.reads.reader.start(token, lookup) {
-                        Some(Ok(output)) => found = Some(output),
-                        Some(Err(error)) => return self.fail(error),
+                        Some(output) => outcome = output.map(Some),
                         None => {
                             self.reads.reading.insert(token, entry);
                             return;
@@ -164,17 +182,17 @@ impl Storage {
                 }
             }
         }
-        self.reads.ready.push_back((entry, found));
+        self.reads.ready.push_back((entry, outcome));
     }
 
     /// Gives tasks that can go on their turn.
     pub(crate) fn run_tasks(&mut self) {
         let queued = |link: Option<LinkId>| link.map_or(0, |link| self.links.queued(link));
         let drained = self.reads.draining.extract_if(.., |e| queued(e.link) <= QUEUED_MAX);
-        self.reads.ready.extend(drained.map(|entry| (entry, None)));
+        self.reads.ready.extend(drained.map(|entry| (entry, Ok(None))));
         for _ in 0..TURNS_MAX.min(self.reads.ready.len()) {
-            let Some((entry, found)) = self.reads.ready.pop_front() else { return };
-            self.run(entry, found);
+            let Some((entry, outcome)) = self.reads.ready.pop_front() else { return };
+            self.run(entry, outcome);
         }
     }
 
@@ -187,10 +205,7 @@ impl Storage {
         for (token, answer) in answers {
             // Of a connection that was lost there is no task any more.
             let Some(entry) = self.reads.reading.remove(&token) else { continue };
-            match answer {
-                Ok(found) => self.run(entry, Some(found)),
-                Err(error) => return self.fail(error),
-            }
+            self.run(entry, answer.map(Some));
         }
     }
 

@@ -4,6 +4,7 @@ mod chaos;
 mod commits;
 mod conversations;
 mod crashes;
+mod damage;
 mod deaths;
 mod hostile;
 mod locking;

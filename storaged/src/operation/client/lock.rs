@@ -236,6 +236,12 @@ impl Task for NewestTask {
         }
         Turn::Done
     }
+
+    fn failed(&mut self, node: &mut Storage, _: Option<LinkId>) -> Turn {
+        // Nobody knows here whether there is a conflict: for the client, this storage fails.
+        node.close_unread(self.request.link);
+        Turn::Done
+    }
 }
 
 /// Gives a client back what it had stored, since its lock is lost.

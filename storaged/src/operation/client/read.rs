@@ -1,8 +1,11 @@
 //! Reads of objects and of transactions' metadata. They wait while a locked transaction could
 //! change their answer (R16), and only readable cells answer (R17).
 
-use engine::{Compression, HistoryLookup, LoadLookup, LoadResult, TransactionLookup, When};
-use model::{Oid, PartitionId, Tid, Ttid};
+use engine::{
+    Compression, HistoryLookup, LoadLookup, LoadResult, RevisionTids, Snapshot, TidsOfLoadLookup,
+    TransactionLookup, When,
+};
+use model::{Oid, PartitionId, Tid};
 use net::{Checksum, Data, ErrorCode, LinkId, Message};
 
 use crate::machine::Storage;
@@ -10,6 +13,9 @@ use crate::reads::{AnyLookup, Found, Task, Turn};
 
 /// Revisions of a history that are looked up at once.
 const HISTORY_PAGE: u64 = 512;
+/// Says of data that is not there, as it cannot be read, that it is not what was stored: neither
+/// the checksum of nothing nor that of a revision without data.
+const UNREADABLE: Checksum = Checksum([0xff; 20]);
 /// Revisions of one answer: clients page.
 const HISTORY_MAX: u64 = 1 << 17;
 
@@ -31,7 +37,10 @@ impl Storage {
                 return self.refuse_peer(link, id, ErrorCode::ProtocolError, text);
             }
         };
-        self.start_task(Some(link), Load { link, id, oid, when });
+        self.start_task(
+            Some(link),
+            Load { link, id, oid, when, is_damaged: false, was_locked: false },
+        );
     }
 
     pub(crate) fn ask_history(&mut self, link: LinkId, id: u32, oid: Oid, first: u64, last: u64) {
@@ -40,8 +49,8 @@ impl Storage {
             return self.refuse_peer(link, id, ErrorCode::ProtocolError, text);
         }
         let last = last.min(first.saturating_add(HISTORY_MAX));
-        let revisions = Vec::new();
-        self.start_task(Some(link), History { link, id, oid, first, last, revisions });
+        let (snapshot, revisions) = (None, Vec::new());
+        self.start_task(Some(link), History { link, id, oid, first, last, snapshot, revisions });
     }
 
     pub(crate) fn ask_transaction_information(&mut self, link: LinkId, id: u32, tid: Tid) {
@@ -69,45 +78,107 @@ struct Load {
     id: u32,
     oid: Oid,
     when: When,
+    /// The revision cannot be read: only which one it is can be told.
+    is_damaged: bool,
+    /// A transaction was locked that it could have to wait for when it was looked up.
+    was_locked: bool,
 }
 
 impl Load {
-    /// What could still change what was found: the next transaction that wrote the object.
-    fn waits_for(&self, node: &Storage, found: &LoadResult) -> Option<Ttid> {
-        let locked = node.read_locks.of_oid(self.oid)?;
-        let is_settled = match found {
-            LoadResult::Revision(revision) => revision.next_tid.is_some(),
-            LoadResult::Deleted { next_tid, .. } => next_tid.is_some(),
-            LoadResult::NoRevision | LoadResult::NoSuchOid => false,
+    /// Answers as NEO's clients expect it of damaged data: they try another storage, and say which
+    /// revision it is if there is none.
+    fn answer_damaged(&self, node: &mut Storage, tids: Option<RevisionTids>) {
+        let tid = match self.when {
+            When::At(tid) => tid,
+            When::Newest | When::Before(_) => Tid::ZERO,
         };
-        (!is_settled).then_some(locked)
+        let RevisionTids { tid, next_tid } = tids.unwrap_or(RevisionTids { tid, next_tid: None });
+        let answer = Message::AnswerObject {
+            oid: self.oid,
+            serial: tid,
+            next_serial: next_tid,
+            compression: Some(0),
+            checksum: UNREADABLE,
+            data_serial: None,
+            data: Data::default(),
+        };
+        node.links.answer(self.link, self.id, &answer);
+    }
+
+    fn look_up(&mut self, node: &Storage, partition: PartitionId) -> Turn {
+        self.is_damaged = false;
+        let locked = node.read_locks.of_oid(self.oid);
+        if self.when == When::Newest
+            && let Some(locked) = locked
+        {
+            return Turn::WaitFor(locked);
+        }
+        self.was_locked = locked.is_some();
+        let snapshot = node.engine.snapshot();
+        Turn::LookUp(AnyLookup::Load(LoadLookup::new(snapshot, partition, self.oid, self.when)))
+    }
+
+    /// What is to be done before an answer without next revision: the next transaction that wrote
+    /// the object is waited for, or was shown since the snapshot.
+    fn settle(&mut self, node: &Storage, partition: PartitionId) -> Option<Turn> {
+        match node.read_locks.of_oid(self.oid) {
+            Some(locked) => Some(Turn::WaitFor(locked)),
+            None => self.was_locked.then(|| self.look_up(node, partition)),
+        }
+    }
+}
+
+/// Whether the next revision of an object is known.
+fn is_settled(found: &LoadResult) -> bool {
+    match found {
+        LoadResult::Revision(revision) => revision.next_tid.is_some(),
+        LoadResult::Deleted { next_tid, .. } => next_tid.is_some(),
+        LoadResult::NoRevision | LoadResult::NoSuchOid => false,
     }
 }
 
 impl Task for Load {
     fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn {
-        let &mut Self { link, id, oid, when } = self;
+        let &mut Self { link, id, oid, .. } = self;
         let Some(partition) = node.readable_partition(oid) else {
             node.refuse_unreadable(link, id);
             return Turn::Done;
         };
-        let Some(Found::Load(found)) = found else {
-            if when == When::Newest
-                && let Some(locked) = node.read_locks.of_oid(oid)
+        if let Some(Found::TidsOfLoad(tids)) = found {
+            if tids.is_none_or(|tids| tids.next_tid.is_none())
+                && let Some(turn) = self.settle(node, partition)
             {
-                return Turn::WaitFor(locked);
+                return turn;
             }
-            let lookup = LoadLookup::new(node.engine.snapshot(), partition, oid, when);
-            return Turn::LookUp(AnyLookup::Load(lookup));
+            self.answer_damaged(node, tids);
+            return Turn::Done;
+        }
+        let Some(Found::Load(found)) = found else {
+            return self.look_up(node, partition);
         };
-        if let Some(locked) = self.waits_for(node, &found) {
-            return Turn::WaitFor(locked);
+        if !is_settled(&found)
+            && let Some(turn) = self.settle(node, partition)
+        {
+            return turn;
         }
         match answer_object(oid, found) {
             Ok(answer) => node.links.answer(link, id, &answer),
             Err(code) => node.refuse_peer(link, id, code, oid.to_string()),
         }
         Turn::Done
+    }
+
+    fn failed(&mut self, node: &mut Storage, _: Option<LinkId>) -> Turn {
+        let partition = node.readable_partition(self.oid).filter(|_| !self.is_damaged);
+        let Some(partition) = partition else {
+            // Not even which revision it is can be read.
+            self.answer_damaged(node, None);
+            return Turn::Done;
+        };
+        self.is_damaged = true;
+        let snapshot = node.engine.snapshot();
+        let lookup = TidsOfLoadLookup::new(snapshot, partition, self.oid, self.when);
+        Turn::LookUp(AnyLookup::TidsOfLoad(lookup))
     }
 }
 
@@ -143,6 +214,8 @@ struct History {
     oid: Oid,
     first: u64,
     last: u64,
+    /// From when it began: revisions are counted from the newest one.
+    snapshot: Option<Snapshot>,
     revisions: Vec<(Tid, u64)>,
 }
 
@@ -166,10 +239,12 @@ impl Task for History {
             node.refuse_unreadable(self.link, self.id);
             return Turn::Done;
         };
-        if let Some(locked) = node.read_locks.of_oid(self.oid) {
-            self.revisions.clear();
+        if self.snapshot.is_none()
+            && let Some(locked) = node.read_locks.of_oid(self.oid)
+        {
             return Turn::WaitFor(locked);
         }
+        let snapshot = self.snapshot.get_or_insert_with(|| node.engine.snapshot()).clone();
         if let Some(Found::History(entries)) = found {
             let is_end = (entries.len() as u64) < HISTORY_PAGE;
             let entries = entries.iter().map(|entry| (entry.tid, u64::from(entry.size)));
@@ -181,7 +256,6 @@ impl Task for History {
         let first = self.first + self.revisions.len() as u64;
         let last = self.last.min(first.saturating_add(HISTORY_PAGE));
         let [first, last] = [first, last].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        let snapshot = node.engine.snapshot();
         let lookup = HistoryLookup::new(snapshot, partition, self.oid, first, last);
         Turn::LookUp(AnyLookup::History(lookup))
     }

@@ -189,6 +189,21 @@ impl Task for UndoStore {
             }
             _ => {}
         }
+        self.append(node)
+    }
+
+    fn failed(&mut self, node: &mut Storage, _: Option<LinkId>) -> Turn {
+        // The client has sent the data too, unless it relies on what is here.
+        if self.store.object.data.is_some() && node.transactions.get(self.store.ttid).is_some() {
+            return self.append(node);
+        }
+        node.close_unread(self.store.link);
+        Turn::Done
+    }
+}
+
+impl UndoStore {
+    fn append(&mut self, node: &mut Storage) -> Turn {
         let store = Store {
             object: std::mem::take(&mut self.store.object),
             ..Store { object: ObjectData::default(), ..self.store }
