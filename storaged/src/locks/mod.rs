@@ -3,5 +3,5 @@
 mod read;
 mod write;
 
-pub(crate) use read::ReadLocks;
+pub(crate) use read::{RangeWait, ReadLocks};
 pub(crate) use write::{Claim, Request, RequestKind, WriteLocks};

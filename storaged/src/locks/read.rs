@@ -11,6 +11,12 @@ pub(crate) struct ReadLocks {
     oids: BTreeMap<Oid, Ttid>,
 }
 
+/// Up to which tid a read of a range waits, once it has begun.
+#[derive(Debug, Default)]
+pub(crate) struct RangeWait {
+    bound: Option<Option<Tid>>,
+}
+
 impl ReadLocks {
     /// A transaction got its tid.
     pub(crate) fn lock(&mut self, ttid: Ttid, tid: Tid, oids: impl Iterator<Item = Oid>) {
@@ -49,6 +55,19 @@ impl ReadLocks {
             return None;
         }
         self.tids.range(tid_min..=tid_max).next_back().map(|(_, ttid)| *ttid)
+    }
+
+    /// The same for a read that looks several times: it waits for what was locked when it was
+    /// asked. What is locked later is later than what it has to tell, and there may always be some.
+    pub(crate) fn within_then(
+        &self,
+        wait: &mut RangeWait,
+        tid_min: Tid,
+        tid_max: Tid,
+    ) -> Option<Ttid> {
+        let greatest = || self.tids.range(..=tid_max).next_back().map(|(tid, _)| *tid);
+        let bound = (*wait.bound.get_or_insert_with(greatest))?;
+        self.within(tid_min, tid_max.min(bound))
     }
 
     /// Transactions that are locked, with their tids.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use model::Oid;
+use model::{Oid, Ttid};
 use net::{LinkId, Message};
 
 use crate::completions::End;
@@ -58,8 +58,13 @@ impl Storage {
             let is_open = matches!(found.phase, transactions::Phase::Open);
             (is_open || found.phase == transactions::Phase::Voting) && found.in_engine
         };
-        for ttid in self.transactions.filter(undecided) {
-            self.end(End::Disown { ttid });
+        let undecided = self.transactions.filter(undecided);
+        for ttid in &undecided {
+            self.end(End::Disown { ttid: *ttid });
+        }
+        // Nobody knows their pack orders any more.
+        if self.packs.retain(|id| undecided.binary_search(&Ttid::new(id.get())).is_err()) {
+            self.keep_packs();
         }
         for link in std::mem::take(&mut self.peers).into_keys() {
             self.links.close(link);

@@ -1,6 +1,7 @@
 //! Reads of all kinds, and that they wait for what is locked.
 
 use bytes::Bytes;
+use engine::disk::Faults;
 use model::{Oid, PartitionId};
 use net::{Checksum, Data, ErrorCode, Message, OrderedMap, UndoSerials};
 
@@ -232,6 +233,56 @@ fn r16_every_read_waits_for_what_is_locked() {
             _ => {}
         }
     }
+}
+
+#[test]
+fn r16_a_read_waits_only_for_what_was_locked_when_it_was_asked() {
+    let (mut world, client) = world();
+    world.vote_one(client, 700, 1, 304);
+    world.vote_one(client, 800, 2, 604);
+    world.lock_one(700, 704);
+    let asked =
+        [tids(0, 9, u32::MAX), tids_from(0, 999, 9, 0), oids_from(2, 9, 0, 999), history(1, 0, 9)];
+    let ask = |message| (world.post(client, &message), message);
+    let tokens: Vec<_> = asked.into_iter().map(ask).collect();
+    // Where many commit, there is always another one.
+    world.lock_one(800, 804);
+    world.unlock_one(700);
+    for (token, message) in tokens {
+        match world.answer(client, token) {
+            Some(Message::AnswerTIDs { tids } | Message::AnswerTIDsFrom { tids }) => {
+                assert!(tids.contains(&tid(704)) && !tids.contains(&tid(804)), "{tids:?}");
+            }
+            Some(Message::AnswerObjectHistory { revisions, .. }) => {
+                assert_eq!(revisions[0].0, tid(704));
+            }
+            Some(Message::AnswerOIDsFrom { oids, .. }) => assert_eq!(oids, [oid(2)]),
+            other => panic!("{message:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn r16_what_is_unlocked_while_a_load_waits_for_the_disk_is_seen() {
+    let (world, _) = world();
+    let disk = world.close().with_faults(Faults { miss_permille: 1000, ..Faults::default() });
+    let mut world = World::reopen(disk.clone());
+    world.begin();
+    let client = world.client();
+    world.vote_one(client, 700, 5, 504);
+    world.lock_one(700, 704);
+    world.hold_disk(true);
+    let before = Message::AskObject { oid: oid(1), at: None, before: Some(tid(999)) };
+    let other = world.post(client, &before);
+    let before = Message::AskObject { oid: oid(5), at: None, before: Some(tid(999)) };
+    let token = world.post(client, &before);
+    assert!(disk.outstanding() > 0, "the load waits for the disk");
+    world.unlock_one(700);
+    assert_eq!(world.answer(client, token), None);
+    world.hold_disk(false);
+    let Some(Message::AnswerObject { serial, .. }) = world.answer(client, token) else { panic!() };
+    assert_eq!(serial, tid(704), "the client may know of it already");
+    assert!(world.answer(client, other).is_some());
 }
 
 /// Everything whose answer changes when a transaction 704, which is locked, is unlocked.

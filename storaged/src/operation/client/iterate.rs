@@ -1,9 +1,10 @@
 //! Lists of tids and oids, looked up page by page.
 
-use engine::{LiveOidsLookup, TidsLookup};
+use engine::{LiveOidsLookup, Snapshot, TidsLookup};
 use model::{Oid, PartitionId, Tid};
 use net::{ErrorCode, LinkId, Message};
 
+use crate::locks::RangeWait;
 use crate::machine::Storage;
 use crate::reads::{AnyLookup, Found, Task, Turn};
 
@@ -37,7 +38,9 @@ impl Storage {
                 asked: partition,
                 first,
                 last,
-                partitions: None,
+                wait: RangeWait::default(),
+                snapshot: None,
+                partitions: Vec::new(),
                 tids: Vec::new(),
                 here: Vec::new(),
             },
@@ -53,8 +56,8 @@ impl Storage {
         partition: PartitionId,
     ) {
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(ANSWER_MAX);
-        let tids = Vec::new();
-        let task = TidsFrom { link, id, partition, tid_min, tid_max, length, tids };
+        let (wait, tids) = (RangeWait::default(), Vec::new());
+        let task = TidsFrom { link, id, partition, tid_min, tid_max, length, wait, tids };
         self.start_task(Some(link), task);
     }
 
@@ -67,8 +70,9 @@ impl Storage {
         (oid_min, tid): (Oid, Tid),
     ) {
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(ANSWER_MAX);
-        let (next, oids, examined) = (Some(oid_min), Vec::new(), 0);
-        let task = OidsFrom { link, id, partition, tid, length, next, oids, examined };
+        let (wait, next) = (RangeWait::default(), Some(oid_min));
+        let (oids, examined) = (Vec::new(), 0);
+        let task = OidsFrom { link, id, partition, tid, length, wait, next, oids, examined };
         self.start_task(Some(link), task);
     }
 }
@@ -80,8 +84,11 @@ struct NewestTids {
     asked: PartitionId,
     first: usize,
     last: usize,
+    wait: RangeWait,
+    /// From when it began: all partitions are seen at one moment.
+    snapshot: Option<Snapshot>,
     /// Those that are left, from when it began.
-    partitions: Option<Vec<PartitionId>>,
+    partitions: Vec<PartitionId>,
     /// The greatest of the partitions that are done, descending; at most `last`.
     tids: Vec<Tid>,
     /// Those of the partition that is at work.
@@ -91,9 +98,8 @@ struct NewestTids {
 impl NewestTids {
     fn take(&mut self, page: &[Tid]) {
         self.here.extend_from_slice(page);
-        let enough = page.len() < PAGE || self.here.len() >= self.last;
-        if let (true, Some(partitions)) = (enough, &mut self.partitions) {
-            partitions.pop();
+        if page.len() < PAGE || self.here.len() >= self.last {
+            self.partitions.pop();
             self.tids.append(&mut self.here);
             self.tids.sort_unstable_by_key(|tid| std::cmp::Reverse(*tid));
             self.tids.truncate(self.last);
@@ -112,12 +118,12 @@ impl NewestTids {
 impl Task for NewestTids {
     fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn {
         let (link, id) = (self.link, self.id);
-        if let Some(locked) = node.read_locks.within(Tid::ZERO, Tid::new(u64::MAX)) {
-            (self.partitions, self.tids, self.here) = (None, Vec::new(), Vec::new());
+        let all = (Tid::ZERO, Tid::new(u64::MAX));
+        if let Some(locked) = node.read_locks.within_then(&mut self.wait, all.0, all.1) {
             return Turn::WaitFor(locked);
         }
-        if self.partitions.is_none() {
-            let partitions = match self.asked {
+        if self.snapshot.is_none() {
+            self.partitions = match self.asked {
                 ALL_PARTITIONS => node.readable_partitions(),
                 one if node.is_readable(one) => vec![one],
                 _ => {
@@ -125,13 +131,12 @@ impl Task for NewestTids {
                     return Turn::Done;
                 }
             };
-            self.partitions = Some(partitions);
         }
+        let snapshot = self.snapshot.get_or_insert_with(|| node.engine.snapshot()).clone();
         if let Some(Found::Tids(page)) = found {
             self.take(&page);
         }
-        let next = self.partitions.as_ref().and_then(|partitions| partitions.last());
-        let Some(&partition) = next else {
+        let Some(&partition) = self.partitions.last() else {
             let tids = self.tids.get(self.first..).unwrap_or_default().to_vec();
             node.links.answer(link, id, &Message::AnswerTIDs { tids });
             return Turn::Done;
@@ -140,7 +145,6 @@ impl Task for NewestTids {
             None => Tid::new(u64::MAX),
             Some(last) => Tid::new(last.get().saturating_sub(1)),
         };
-        let snapshot = node.engine.snapshot();
         let lookup = TidsLookup::descending(snapshot, partition, self.floor(), tid_max, PAGE);
         Turn::LookUp(AnyLookup::Tids(lookup))
     }
@@ -154,6 +158,7 @@ struct TidsFrom {
     tid_min: Tid,
     tid_max: Tid,
     length: usize,
+    wait: RangeWait,
     tids: Vec<Tid>,
 }
 
@@ -164,8 +169,8 @@ impl Task for TidsFrom {
             node.refuse_unreadable(link, id);
             return Turn::Done;
         }
-        if let Some(locked) = node.read_locks.within(self.tid_min, self.tid_max) {
-            self.tids.clear();
+        let locks = &node.read_locks;
+        if let Some(locked) = locks.within_then(&mut self.wait, self.tid_min, self.tid_max) {
             return Turn::WaitFor(locked);
         }
         let mut is_end = false;
@@ -201,6 +206,7 @@ struct OidsFrom {
     partition: PartitionId,
     tid: Tid,
     length: usize,
+    wait: RangeWait,
     /// Where to go on; nowhere if all were examined.
     next: Option<Oid>,
     oids: Vec<Oid>,
@@ -227,10 +233,7 @@ impl Task for OidsFrom {
             node.refuse_unreadable(link, id);
             return Turn::Done;
         }
-        // What was examined stays true: locked transactions are later than those.
-        if let Some(locked) = node.read_locks.within(Tid::ZERO, self.tid)
-            && found.is_none()
-        {
+        if let Some(locked) = node.read_locks.within_then(&mut self.wait, Tid::ZERO, self.tid) {
             return Turn::WaitFor(locked);
         }
         if let Some(Found::LiveOids(page)) = found {

@@ -4,9 +4,10 @@
 
 use engine::{ObjectsLookup, TidsLookup};
 use model::{Oid, PartitionId, Tid};
-use net::{Checksum, LinkId, Message};
+use net::{Checksum, ErrorCode, LinkId, Message};
 use sha1::{Digest as _, Sha1};
 
+use crate::locks::RangeWait;
 use crate::machine::Storage;
 use crate::reads::{AnyLookup, Found, Task, Turn};
 
@@ -24,7 +25,8 @@ impl Storage {
     ) {
         let (digest, last) = (Digest::default(), Tid::ZERO);
         let next = Some(tid_min);
-        let task = CheckTids { link, id, partition, length, next, tid_max, digest, last };
+        let wait = RangeWait::default();
+        let task = CheckTids { link, id, partition, length, next, tid_max, wait, digest, last };
         self.start_task(Some(link), task);
     }
 
@@ -42,6 +44,7 @@ impl Storage {
                 length,
                 next: Some((tid_min, oid_min)),
                 tid_max,
+                wait: RangeWait::default(),
                 serials: Digest::default(),
                 oids: Digest::default(),
                 last: (Tid::ZERO, Oid::ZERO),
@@ -87,12 +90,17 @@ struct CheckTids {
     /// Where to go on; nowhere at the end.
     next: Option<Tid>,
     tid_max: Tid,
+    wait: RangeWait,
     digest: Digest,
     last: Tid,
 }
 
 impl Task for CheckTids {
     fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn {
+        if !node.is_comparable(self.partition) {
+            node.refuse_source(self.link, self.id, self.partition, ErrorCode::CheckingError);
+            return Turn::Done;
+        }
         if let Some(Found::Tids(tids)) = found {
             let is_end = tids.len() < self.digest.page(self.length);
             for tid in tids {
@@ -105,7 +113,7 @@ impl Task for CheckTids {
         if let Some(next) = self.next
             && self.digest.count < self.length
         {
-            if let Some(locked) = node.read_locks.within(next, self.tid_max) {
+            if let Some(locked) = node.read_locks.within_then(&mut self.wait, next, self.tid_max) {
                 return Turn::WaitFor(locked);
             }
             let (snapshot, page) = (node.engine.snapshot(), self.digest.page(self.length));
@@ -129,6 +137,7 @@ struct CheckSerials {
     /// Where to go on; nowhere at the end.
     next: Option<(Tid, Oid)>,
     tid_max: Tid,
+    wait: RangeWait,
     serials: Digest,
     oids: Digest,
     last: (Tid, Oid),
@@ -136,6 +145,10 @@ struct CheckSerials {
 
 impl Task for CheckSerials {
     fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn {
+        if !node.is_comparable(self.partition) {
+            node.refuse_source(self.link, self.id, self.partition, ErrorCode::CheckingError);
+            return Turn::Done;
+        }
         if let Some(Found::Objects(page)) = found {
             for (tid, oid) in page.objects {
                 self.serials.add(tid.get());
@@ -147,7 +160,8 @@ impl Task for CheckSerials {
         if let Some(next) = self.next
             && self.serials.count < self.length
         {
-            if let Some(locked) = node.read_locks.within(next.0, self.tid_max) {
+            if let Some(locked) = node.read_locks.within_then(&mut self.wait, next.0, self.tid_max)
+            {
                 return Turn::WaitFor(locked);
             }
             let (snapshot, page) = (node.engine.snapshot(), self.serials.page(self.length));

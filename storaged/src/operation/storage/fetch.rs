@@ -6,6 +6,7 @@ use engine::{LoadLookup, LoadResult, ObjectsLookup, TidsLookup, TransactionLooku
 use model::{Oid, PartitionId, Tid};
 use net::{Checksum, Data, ErrorCode, LinkId, Message, OrderedMap};
 
+use crate::locks::RangeWait;
 use crate::machine::Storage;
 use crate::operation::client::compression_number;
 use crate::reads::{AnyLookup, Found, QUEUED_MAX, Task, Turn};
@@ -37,6 +38,7 @@ impl Storage {
                 known: tids.into_iter().collect(),
                 // None is carried out: nothing is packed.
                 pack_id: want_pack_id.then_some(Tid::ZERO),
+                wait: RangeWait::default(),
                 chunk: None,
             },
         );
@@ -62,6 +64,7 @@ impl Storage {
                 from: (tid_min, oid_min),
                 tid_max,
                 known,
+                wait: RangeWait::default(),
                 chunk: None,
             },
         );
@@ -87,6 +90,7 @@ struct FetchTransactions {
     /// What the peer has. What is left in the end it has to delete.
     known: BTreeSet<Tid>,
     pack_id: Option<Tid>,
+    wait: RangeWait,
     /// Tids that are left to be sent, the next one last; and the first that is not of this chunk.
     chunk: Option<(Vec<Tid>, Option<Tid>)>,
 }
@@ -138,7 +142,8 @@ impl Task for FetchTransactions {
         match &self.chunk {
             None => {
                 let (tid_min, tid_max) = self.bounds;
-                if let Some(locked) = node.read_locks.within(tid_min, tid_max) {
+                if let Some(locked) = node.read_locks.within_then(&mut self.wait, tid_min, tid_max)
+                {
                     return Turn::WaitFor(locked);
                 }
                 let length = self.length + 1;
@@ -173,6 +178,7 @@ struct FetchObjects {
     tid_max: Tid,
     /// What the peer has. What is left in the end it has to delete.
     known: BTreeMap<Tid, BTreeSet<Oid>>,
+    wait: RangeWait,
     /// Revisions that are left to be sent, the next one last; and the first not of this chunk.
     chunk: Option<Chunk>,
 }
@@ -256,7 +262,9 @@ impl Task for FetchObjects {
         let snapshot = node.engine.snapshot();
         match &self.chunk {
             None => {
-                if let Some(locked) = node.read_locks.within(self.from.0, self.tid_max) {
+                if let Some(locked) =
+                    node.read_locks.within_then(&mut self.wait, self.from.0, self.tid_max)
+                {
                     return Turn::WaitFor(locked);
                 }
                 let (from, tid_max, length) = (self.from, self.tid_max, self.length);

@@ -16,7 +16,7 @@ impl Storage {
             }
             Message::AskCheckTIDRange { partition, .. }
             | Message::AskCheckSerialRange { partition, .. }
-                if self.cell(partition).is_none_or(|state| state == CellState::OutOfDate) =>
+                if !self.is_comparable(partition) =>
             {
                 self.refuse_source(link, id, partition, ErrorCode::CheckingError);
             }
@@ -28,6 +28,11 @@ impl Storage {
             Message::AskCheckSerialRange { .. } => self.ask_check_serials(link, id, message),
             other => self.unexpected(link, id, &other),
         }
+    }
+
+    /// Whether a cell has all that others have, so that they can be compared.
+    pub(super) fn is_comparable(&self, partition: PartitionId) -> bool {
+        self.cell(partition).is_some_and(|state| state != CellState::OutOfDate)
     }
 
     pub(crate) fn refuse_source(
