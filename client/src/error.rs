@@ -64,12 +64,15 @@ pub enum Error {
         /// What it says.
         text: String,
     },
-    /// All copies of a revision that could be read have another checksum than they say.
+    /// All copies of a revision that could be read have another checksum than they say: storages
+    /// cannot read what was stored.
     WrongChecksum {
         /// The object.
         oid: Oid,
-        /// The revision.
+        /// The revision; 0 if the storage cannot even tell that.
         serial: Tid,
+        /// The storage that was asked last.
+        nid: Nid,
     },
     /// Data that says that it is compressed does not decompress.
     Damaged {
@@ -234,8 +237,8 @@ impl fmt::Display for Error {
             }
             Self::Peer { nid: Some(nid), code, text } => write!(f, "{nid}: {code:?}: {text}"),
             Self::Peer { nid: None, code, text } => write!(f, "primary master: {code:?}: {text}"),
-            Self::WrongChecksum { oid, serial } => {
-                write!(f, "object {oid} at {serial}: wrong checksum")
+            Self::WrongChecksum { oid, serial, nid } => {
+                write!(f, "object {oid} at {serial}: wrong checksum: it is damaged on {nid}")
             }
             Self::Damaged { compression } => {
                 write!(f, "data does not decompress (compression {compression})")

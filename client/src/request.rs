@@ -39,6 +39,8 @@ pub enum Request {
     History {
         /// The object.
         oid: Oid,
+        /// What is at or above it is not seen; what is later than the last tid never is.
+        before: Option<Tid>,
         /// How many to leave out.
         first: u64,
         /// Where to end, excluded.
@@ -51,6 +53,8 @@ pub enum Request {
     },
     /// Transactions, newest first: [`Answer::UndoLog`].
     UndoLog {
+        /// What is at or above it is not seen; what is later than the last tid never is.
+        before: Option<Tid>,
         /// How many to leave out.
         first: u64,
         /// Where to end, excluded.

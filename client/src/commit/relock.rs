@@ -35,13 +35,13 @@ impl Client {
             return;
         }
         if let Some(conflict) = conflict {
-            self.relock_conflict(ttid, oid, conflict);
+            self.relock_conflict(ttid, nid, oid, conflict);
         }
         self.progress(ttid);
     }
 
     /// The storage no longer has what was stored, and gives it back.
-    fn relock_conflict(&mut self, ttid: Ttid, oid: Oid, conflict: RelockConflict) {
+    fn relock_conflict(&mut self, ttid: Ttid, nid: Nid, oid: Oid, conflict: RelockConflict) {
         let Some(transaction) = self.storing(ttid) else { return };
         let Some(write) = transaction.writes.get_mut(&oid) else { return };
         let (serial, conflict_serial) = (write.serial, conflict.conflict_serial);
@@ -60,7 +60,7 @@ impl Client {
             {
                 if data.data.checksum() != data.checksum {
                     transaction.open.remove(&oid);
-                    return self.doom(ttid, Error::WrongChecksum { oid, serial });
+                    return self.doom(ttid, Error::WrongChecksum { oid, serial, nid });
                 }
                 write.payload = Some(Payload { compression: data.compression, data: data.data });
             }

@@ -24,7 +24,7 @@ impl Client {
 
     /// Below which tid the newest revision is looked for. What is newer than the last tid was not
     /// told yet: nobody could know that the object changed with others (R22).
-    fn newest_bound(&self) -> Option<Tid> {
+    pub(crate) fn newest_bound(&self) -> Option<Tid> {
         self.last_tid.map(following)
     }
 
@@ -37,14 +37,6 @@ impl Client {
         {
             *before = bound;
         }
-    }
-
-    pub(crate) fn history(&mut self, token: Token, oid: Oid, first: u64, last: u64) {
-        if first >= last {
-            return self.complete(token, Ok(Answer::History(Vec::new())));
-        }
-        let message = Message::AskObjectHistory { oid, first, last };
-        self.read(Purpose::History { token, oid }, Place::Oid(oid), message);
     }
 
     pub(crate) fn transaction_information(&mut self, token: Token, tid: Tid) {
@@ -60,13 +52,7 @@ impl Client {
                 let result = result.and_then(object).map(Answer::Object);
                 self.complete(token, result);
             }
-            Purpose::History { token, .. } => {
-                let result = result.map(|message| match message {
-                    Message::AnswerObjectHistory { revisions, .. } => Answer::History(revisions),
-                    message => wrong(&message),
-                });
-                self.complete(token, result);
-            }
+            Purpose::History(history) => self.history_done(*history, result),
             Purpose::Information { token, .. } => {
                 self.complete(token, result.map(information).map(Answer::Transaction));
             }
@@ -101,11 +87,13 @@ impl Client {
     pub(super) fn refusal(&self, id: ReadId, nid: Nid, code: ErrorCode, text: &Bytes) -> Error {
         let purpose = self.reads.reads.get(&id).map(|read| &read.purpose);
         match (purpose, code) {
-            (Some(Purpose::Load { oid, .. }), ErrorCode::OidDoesNotExist)
-            | (Some(Purpose::History { oid, .. }), ErrorCode::OidNotFound)
-            | (Some(Purpose::History { oid, .. }), ErrorCode::OidDoesNotExist) => {
+            (Some(Purpose::Load { oid, .. }), ErrorCode::OidDoesNotExist) => {
                 Error::NoSuchObject { oid: *oid }
             }
+            (
+                Some(Purpose::History(history)),
+                ErrorCode::OidNotFound | ErrorCode::OidDoesNotExist,
+            ) => Error::NoSuchObject { oid: history.oid },
             (Some(Purpose::Load { oid, revision, .. }), ErrorCode::OidNotFound) => {
                 Error::NoSuchRevision { oid: *oid, revision: *revision }
             }
@@ -136,7 +124,7 @@ pub(crate) fn following(tid: Tid) -> Tid {
 }
 
 /// `links` takes an answer only if it is of the kind that was asked for.
-fn wrong(message: &Message) -> ! {
+pub(super) fn wrong(message: &Message) -> ! {
     unreachable!("a read is not answered by {}", message.name())
 }
 

@@ -62,7 +62,8 @@ impl Client {
         let now = self.now.monotonic;
         let candidates: Vec<_> = table
             .readable(partition)
-            .filter(|nid| self.nodes.is_running(*nid) && !read.tried.contains(nid))
+            .filter(|nid| self.nodes.is_running(*nid))
+            .filter(|nid| !read.tried.contains(nid) && !read.damaged.contains(nid))
             .filter(|nid| !self.is_failed_for(&read.purpose, *nid))
             .collect();
         let avoided = |nid: &Nid| self.storages.is_avoided(*nid, now);
@@ -83,12 +84,14 @@ impl Client {
         let Some(read) = self.reads.reads.get_mut(&id) else { return };
         read.round += 1;
         read.tried.clear();
-        if let Some(error) = read.failure.take() {
-            return self.read_done(id, Err(error));
-        }
-        if read.round >= ROUNDS_MAX {
+        // One that is not reached now may have a sound copy.
+        let is_damaged = |nid| read.damaged.contains(&nid);
+        let table = self.table.as_ref();
+        let is_lost = table.is_none_or(|table| table.readable(partition).all(is_damaged));
+        if is_lost && read.failure.is_some() || read.round >= ROUNDS_MAX {
             let reason = std::mem::take(&mut read.reason);
-            return self.read_done(id, Err(Error::NoStorage { partition, reason }));
+            let error = read.failure.take().unwrap_or(Error::NoStorage { partition, reason });
+            return self.read_done(id, Err(error));
         }
         match read.round.checked_sub(2) {
             None => self.refresh_table(id),
@@ -156,7 +159,8 @@ impl Client {
                 if !is_sound(compression, checksum, data) =>
             {
                 tracing::error!(%nid, %oid, %serial, "wrong checksum");
-                read.failure = Some(Error::WrongChecksum { oid, serial });
+                read.failure = Some(Error::WrongChecksum { oid, serial, nid });
+                read.damaged.insert(nid);
                 self.read_failed(id, "wrong checksum".to_owned());
             }
             Message::Error { code, text } => {

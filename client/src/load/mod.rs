@@ -2,6 +2,7 @@
 
 mod answers;
 mod choose;
+mod history;
 mod reads;
 
 pub(crate) use answers::following;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::{Nid, Oid, PartitionId, Tid, Ttid};
 use net::{LinkId, Message};
 
+use super::history::History;
 use crate::error::Error;
 use crate::request::{Revision, Token};
 
@@ -21,10 +22,7 @@ pub(crate) enum Purpose {
         oid: Oid,
         revision: Revision,
     },
-    History {
-        token: Token,
-        oid: Oid,
-    },
+    History(Box<History>),
     Information {
         token: Token,
         tid: Tid,
@@ -65,10 +63,12 @@ pub(crate) struct Read {
     pub(crate) message: Message,
     /// Storages that were tried in this round.
     pub(crate) tried: BTreeSet<Nid>,
+    /// Storages on which the revision is damaged.
+    pub(crate) damaged: BTreeSet<Nid>,
     /// How many rounds there were, each of which tried all storages.
     pub(crate) round: u32,
     pub(crate) state: ReadState,
-    /// What the last failure was.
+    /// What is wrong if the revision is damaged wherever it is.
     pub(crate) failure: Option<Error>,
     pub(crate) reason: String,
 }
@@ -110,6 +110,7 @@ impl Reads {
             place,
             message,
             tried: BTreeSet::new(),
+            damaged: BTreeSet::new(),
             round: 0,
             state: ReadState::WaitsForMaster,
             failure: None,
@@ -126,9 +127,8 @@ impl Reads {
     /// Requests of the caller that are a single read.
     pub(crate) fn tokens(self) -> impl Iterator<Item = Token> {
         self.reads.into_values().filter_map(|read| match read.purpose {
-            Purpose::Load { token, .. }
-            | Purpose::History { token, .. }
-            | Purpose::Information { token, .. } => Some(token),
+            Purpose::Load { token, .. } | Purpose::Information { token, .. } => Some(token),
+            Purpose::History(history) => Some(history.token),
             _ => None,
         })
     }

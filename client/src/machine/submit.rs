@@ -20,9 +20,11 @@ impl Client {
         }
         match request {
             Request::Load { oid, revision } => self.load(token, oid, revision),
-            Request::History { oid, first, last } => self.history(token, oid, first, last),
+            Request::History { oid, before, first, last } => {
+                self.history(token, oid, before, (first, last));
+            }
             Request::TransactionInformation { tid } => self.transaction_information(token, tid),
-            Request::UndoLog { first, last } => self.undo_log(token, first, last),
+            Request::UndoLog { before, first, last } => self.undo_log(token, before, (first, last)),
             Request::Transactions { cursor, count_max } => {
                 self.walk_transactions(token, cursor, count_max);
             }

@@ -52,7 +52,20 @@ impl Session {
     /// # Errors
     /// [`Error::NoSuchObject`], or of the network.
     pub fn history(&self, oid: Oid, count: u64) -> Result<Vec<(Tid, u64)>, Error> {
-        match self.request(Request::History { oid, first: 0, last: count })? {
+        self.history_before(oid, None, count)
+    }
+
+    /// The same, of revisions below a tid: for who sees the database as it was.
+    ///
+    /// # Errors
+    /// Like [`Session::history`].
+    pub fn history_before(
+        &self,
+        oid: Oid,
+        before: Option<Tid>,
+        count: u64,
+    ) -> Result<Vec<(Tid, u64)>, Error> {
+        match self.request(Request::History { oid, before, first: 0, last: count })? {
             Answer::History(revisions) => Ok(revisions),
             answer => wrong(&answer),
         }
@@ -74,7 +87,20 @@ impl Session {
     /// # Errors
     /// Of the network.
     pub fn undo_log(&self, first: u64, last: u64) -> Result<Vec<TransactionInformation>, Error> {
-        match self.request(Request::UndoLog { first, last })? {
+        self.undo_log_before(None, first, last)
+    }
+
+    /// The same, of transactions below a tid: for who sees the database as it was.
+    ///
+    /// # Errors
+    /// Of the network.
+    pub fn undo_log_before(
+        &self,
+        before: Option<Tid>,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<TransactionInformation>, Error> {
+        match self.request(Request::UndoLog { before, first, last })? {
             Answer::UndoLog(transactions) => Ok(transactions),
             answer => wrong(&answer),
         }

@@ -50,7 +50,7 @@ fn what_is_missing_is_told_apart() {
     let token = world.submit(Request::TransactionInformation { tid: tid(3) });
     world.refuse(1, "AskTransactionInformation", ErrorCode::TidNotFound);
     world.assert_done(token, Err(Error::NoSuchTransaction { tid: tid(3) }));
-    let token = world.submit(Request::History { oid: oid(2), first: 0, last: 9 });
+    let token = world.submit(Request::History { oid: oid(2), before: None, first: 0, last: 9 });
     world.refuse(1, "AskObjectHistory", ErrorCode::OidNotFound);
     world.assert_done(token, Err(Error::NoSuchObject { oid: oid(2) }));
 }
@@ -160,7 +160,44 @@ fn data_with_another_checksum_is_loaded_from_another_storage() {
     let first = if world.asked(1) == 1 { 1 } else { 2 };
     world.reply(first, "AskObject", wrong.clone());
     world.reply(3 - first, "AskObject", wrong);
-    world.assert_done(token, Err(Error::WrongChecksum { oid: oid(2), serial: tid(7) }));
+    let nid = storage(3 - first);
+    world.assert_done(token, Err(Error::WrongChecksum { oid: oid(2), serial: tid(7), nid }));
+}
+
+#[test]
+fn a_damaged_revision_is_waited_for_while_another_storage_is_away() {
+    let mut world = World::readable(&[&[1, 2]]);
+    let damaged = Message::AnswerObject {
+        oid: oid(2),
+        serial: tid(7),
+        next_serial: None,
+        compression: Some(0),
+        checksum: Checksum([0xff; 20]),
+        data: Data::default(),
+        data_serial: None,
+    };
+    world.cut(2, false);
+    let token = world.submit(load(Revision::Newest));
+    world.reply(1, "AskObject", damaged.clone());
+    world.advance(Duration::from_millis(100));
+    world.assert_nothing();
+    world.assert_idle(1);
+    world.set_up(2);
+    world.advance(Duration::from_secs(2));
+    world.reply(2, "AskObject", object(oid(2), tid(7), "seven"));
+    world.assert_done(token, Ok(found(tid(7), "seven")));
+
+    // But not once the master says that it is out of date.
+    world.cut(2, false);
+    let token = world.submit(load(Revision::Newest));
+    world.reply(1, "AskObject", damaged);
+    world.assert_nothing();
+    world.tell(MASTER, change(2, &[(0, 2, OutOfDate)]));
+    for _ in 0..9 {
+        world.advance(Duration::from_secs(1));
+    }
+    let nid = storage(1);
+    world.assert_done(token, Err(Error::WrongChecksum { oid: oid(2), serial: tid(7), nid }));
 }
 
 #[test]

@@ -36,7 +36,8 @@ fn tids(numbers: &[u64]) -> Message {
 #[test]
 fn transactions_of_all_partitions_come_in_order() {
     let mut world = World::readable(&[&[1], &[2]]);
-    let cursor = TransactionCursor::new(tid(3), None);
+    // What is later than the last tid was not told yet.
+    let cursor = TransactionCursor::new(tid(3), Some(tid(2000)));
     let token = world.submit(Request::Transactions { cursor, count_max: 3 });
     let asked = world.reply(1, "AskTIDsFrom", tids(&[4, 10]));
     let Message::AskTIDsFrom { tid_min, tid_max, partition, .. } = asked else { panic!() };
@@ -108,7 +109,7 @@ fn oids_of_all_partitions_come_in_order() {
 #[test]
 fn the_undo_log_merges_what_all_storages_have() {
     let mut world = World::readable(&[&[1], &[1, 2], &[2], &[3]]);
-    let token = world.submit(Request::UndoLog { first: 1, last: 3 });
+    let token = world.submit(Request::UndoLog { before: None, first: 1, last: 3 });
     let answer = |numbers: &[u64]| Message::AnswerTIDs {
         tids: numbers.iter().map(|number| tid(*number)).collect(),
     };
@@ -127,4 +128,65 @@ fn the_undo_log_merges_what_all_storages_have() {
     reply_information(&mut world, 2);
     world.assert_done(token, Ok(Answer::UndoLog(vec![information(7), information(6)])));
     assert_ne!(Tid::ZERO, tid(1));
+}
+
+#[test]
+fn a_history_has_nothing_that_the_caller_does_not_see() {
+    let mut world = World::readable(&[&[1]]);
+    let revisions = |numbers: &[u64]| Message::AnswerObjectHistory {
+        oid: oid(2),
+        revisions: numbers.iter().map(|number| (tid(*number), 3)).collect(),
+    };
+    let expected = |numbers: &[u64]| {
+        let list = numbers.iter().map(|number| (tid(*number), 3));
+        Ok(Answer::History(list.collect()))
+    };
+    // What is later than the last tid was not told yet.
+    let last_tid = world.client.last_tid().unwrap().get();
+    let (later, latest) = (last_tid + 5, last_tid + 7);
+    let request = |before, first, last| Request::History { oid: oid(2), before, first, last };
+    let token = world.submit(request(None, 0, 2));
+    let asked = world.reply(1, "AskObjectHistory", revisions(&[latest, later]));
+    assert_eq!(asked, Message::AskObjectHistory { oid: oid(2), first: 0, last: 2 });
+    // A commit in between has one come again.
+    let asked = world.reply(1, "AskObjectHistory", revisions(&[later, 8]));
+    assert_eq!(asked, Message::AskObjectHistory { oid: oid(2), first: 2, last: 4 });
+    let asked = world.reply(1, "AskObjectHistory", revisions(&[7]));
+    assert_eq!(asked, Message::AskObjectHistory { oid: oid(2), first: 4, last: 5 });
+    world.assert_done(token, expected(&[8, 7]));
+
+    let token = world.submit(request(Some(tid(7)), 1, 3));
+    world.reply(1, "AskObjectHistory", revisions(&[8, 7, 6]));
+    world.refuse(1, "AskObjectHistory", ErrorCode::OidNotFound);
+    world.assert_done(token, expected(&[]));
+
+    let token = world.submit(request(Some(tid(7)), 0, 3));
+    world.reply(1, "AskObjectHistory", revisions(&[8, 7]));
+    world.assert_done(token, Err(crate::Error::NoSuchObject { oid: oid(2) }));
+}
+
+#[test]
+fn the_undo_log_has_nothing_that_the_caller_does_not_see() {
+    let mut world = World::readable(&[&[1], &[2]]);
+    let before = Some(tid(7));
+    let token = world.submit(Request::UndoLog { before, first: 0, last: 2 });
+    let answer = |numbers: &[u64]| Message::AnswerTIDs {
+        tids: numbers.iter().map(|number| tid(*number)).collect(),
+    };
+    let partition = PartitionId::new(u32::MAX);
+    world.reply(1, "AskTIDs", answer(&[8, 6]));
+    let asked = world.reply(1, "AskTIDs", answer(&[4, 2]));
+    assert_eq!(asked, Message::AskTIDs { first: 2, last: 4, partition });
+    world.reply(2, "AskTIDs", answer(&[9, 7]));
+    // Of this storage, the rest is read from one partition.
+    world.take(2, "AskTIDs");
+    world.cut(2, true);
+    world.advance(std::time::Duration::from_secs(1));
+    let partition = PartitionId::new(1);
+    world.reply(2, "AskTIDs", answer(&[9, 7]));
+    let asked = world.reply(2, "AskTIDs", answer(&[5]));
+    assert_eq!(asked, Message::AskTIDs { first: 2, last: 4, partition });
+    reply_information(&mut world, 1);
+    reply_information(&mut world, 2);
+    world.assert_done(token, Ok(Answer::UndoLog(vec![information(6), information(5)])));
 }

@@ -20,11 +20,14 @@ pub(crate) struct Merge<T> {
 }
 
 impl<T: Copy + Ord> Merge<T> {
-    pub(crate) fn begin(&mut self, partitions: PartitionCount, first: T) {
-        if self.partitions.is_empty() {
+    /// Whether it has not begun before.
+    fn begin(&mut self, partitions: PartitionCount, first: T) -> bool {
+        let is_new = self.partitions.is_empty();
+        if is_new {
             let ahead = || Ahead { items: VecDeque::new(), next: Some(first) };
             self.partitions = partitions.iter().map(|_| ahead()).collect();
         }
+        is_new
     }
 
     /// Partitions that have to be fetched from before the next item is known, and from where on.
@@ -66,7 +69,7 @@ impl<T: Copy + Ord> Merge<T> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TransactionCursor {
     pub(crate) tid_min: Tid,
-    /// `None` until it is set to the last one when the iteration begins.
+    /// Where it ends: the last one at most, when it has begun.
     pub(crate) tid_max: Option<Tid>,
     pub(crate) merge: Merge<Tid>,
 }
@@ -75,6 +78,15 @@ impl TransactionCursor {
     /// From a tid on, up to another one or to the last one.
     pub fn new(tid_min: Tid, tid_max: Option<Tid>) -> Self {
         Self { tid_min, tid_max, merge: Merge { partitions: Vec::new() } }
+    }
+
+    /// Begins, if it has not. The tid where it ends: nothing is seen that was not told yet (R22).
+    pub(super) fn begin(&mut self, partitions: PartitionCount, last_tid: Tid) -> Tid {
+        let wanted = self.tid_max.unwrap_or(last_tid);
+        let is_new = self.merge.begin(partitions, self.tid_min);
+        let tid_max = if is_new { wanted.min(last_tid) } else { wanted };
+        self.tid_max = Some(tid_max);
+        tid_max
     }
 }
 
@@ -90,5 +102,14 @@ impl OidCursor {
     /// From an oid on, of objects that have data at a tid, or at the last one.
     pub fn new(oid_min: Oid, tid: Option<Tid>) -> Self {
         Self { oid_min, tid, merge: Merge { partitions: Vec::new() } }
+    }
+
+    /// Begins, if it has not. The tid at which objects are seen, like that of transactions.
+    pub(super) fn begin(&mut self, partitions: PartitionCount, last_tid: Tid) -> Tid {
+        let wanted = self.tid.unwrap_or(last_tid);
+        let is_new = self.merge.begin(partitions, self.oid_min);
+        let tid = if is_new { wanted.min(last_tid) } else { wanted };
+        self.tid = Some(tid);
+        tid
     }
 }

@@ -42,8 +42,7 @@ impl Client {
         let (partitions, last_tid) = (self.partitions(), self.last_tid);
         let (Some(partitions), Some(last_tid)) = (partitions, last_tid) else { return };
         let Some(Walk::Oids(walk)) = self.walks.get_mut(&token) else { return };
-        let tid = *walk.cursor.tid.get_or_insert(last_tid);
-        walk.cursor.merge.begin(partitions, walk.cursor.oid_min);
+        let tid = walk.cursor.begin(partitions, last_tid);
         let length = (AHEAD_MAX / partitions.get()).max(LENGTH_MIN);
         let missing = walk.cursor.merge.missing();
         let missing = missing.filter(|(partition, _)| !walk.pending.contains(partition));

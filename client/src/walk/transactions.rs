@@ -61,8 +61,7 @@ impl Client {
         let Some(Walk::Transactions(walk)) = self.walks.get_mut(&token) else { return };
         if !walk.is_chosen {
             let (Some(partitions), Some(last_tid)) = (partitions, last_tid) else { return };
-            let tid_max = *walk.cursor.tid_max.get_or_insert(last_tid);
-            walk.cursor.merge.begin(partitions, walk.cursor.tid_min);
+            let tid_max = walk.cursor.begin(partitions, last_tid);
             walk.length = (AHEAD_MAX / partitions.get()).max(LENGTH_MIN);
             let length = walk.length;
             let missing = walk.cursor.merge.missing();

@@ -1,6 +1,6 @@
 //! The newest transactions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Nid, PartitionId, Tid};
 use net::Message;
@@ -15,9 +15,15 @@ use crate::request::{Answer, Token};
 /// Stands for all partitions of which a storage has a readable cell.
 const ALL_PARTITIONS: PartitionId = PartitionId::new(u32::MAX);
 
-/// The newest transactions. Each storage is asked once, for those of all its readable cells;
-/// partitions of which no storage answered are read one by one.
+/// Tids that are asked for at once.
+const LENGTH_MAX: u64 = 1 << 16;
+
+/// The newest transactions that the caller sees. Each storage is asked for those of all its
+/// readable cells, until there are enough; partitions of which no storage answered are read one by
+/// one.
 pub(crate) struct UndoLogWalk {
+    /// What is at or above it is not seen; the last tid at the beginning, if not told.
+    before: Option<Tid>,
     first: u64,
     last: u64,
     stage: Stage,
@@ -29,21 +35,50 @@ enum Stage {
     /// Waits for a primary master.
     Waiting,
     Storages {
-        pending: BTreeSet<Nid>,
+        pending: BTreeMap<Nid, Told>,
         answered: BTreeSet<Nid>,
     },
     Partitions {
-        pending: usize,
+        pending: BTreeMap<PartitionId, Told>,
     },
     Informations,
 }
 
+/// How many transactions were told.
+#[derive(Default)]
+struct Told {
+    all: u64,
+    /// Of those that are seen.
+    seen: u64,
+}
+
 impl UndoLogWalk {
-    pub(super) fn filled(&mut self, tids: Vec<Tid>) {
-        self.tids.extend(tids);
-        if let Stage::Partitions { pending } = &mut self.stage {
-            *pending -= 1;
+    /// Takes tids of a partition. What to ask next, if there may be more.
+    pub(super) fn filled(&mut self, partition: PartitionId, tids: &[Tid]) -> Option<Message> {
+        let Stage::Partitions { pending } = &mut self.stage else { return None };
+        let mut told = pending.remove(&partition)?;
+        let message = self.take(&mut told, tids, partition);
+        if let (Some(_), Stage::Partitions { pending }) = (&message, &mut self.stage) {
+            pending.insert(partition, told);
         }
+        message
+    }
+
+    fn message(&self, told: &Told, partition: PartitionId) -> Message {
+        let (first, length) = (told.all, self.last.min(LENGTH_MAX));
+        Message::AskTIDs { first, last: first.saturating_add(length), partition }
+    }
+
+    /// Takes tids that are the next newest ones somewhere. What to ask there, if too few of all
+    /// are seen.
+    fn take(&mut self, told: &mut Told, tids: &[Tid], partition: PartitionId) -> Option<Message> {
+        let before = self.before.unwrap_or(Tid::MAX);
+        let seen = tids.iter().copied().filter(|tid| *tid < before);
+        told.seen += seen.clone().count() as u64;
+        told.all += tids.len() as u64;
+        self.tids.extend(seen);
+        let is_end = (tids.len() as u64) < self.last.min(LENGTH_MAX);
+        (!is_end && told.seen < self.last).then(|| self.message(told, partition))
     }
 
     /// What was asked for, of all that was found.
@@ -55,11 +90,17 @@ impl UndoLogWalk {
 }
 
 impl Client {
-    pub(crate) fn undo_log(&mut self, token: Token, first: u64, last: u64) {
+    pub(crate) fn undo_log(
+        &mut self,
+        token: Token,
+        before: Option<Tid>,
+        (first, last): (u64, u64),
+    ) {
         if first >= last {
             return self.complete(token, Ok(Answer::UndoLog(Vec::new())));
         }
         let walk = UndoLogWalk {
+            before,
             first,
             last,
             stage: Stage::Waiting,
@@ -74,7 +115,7 @@ impl Client {
         match &walk.stage {
             Stage::Waiting => self.ask_newest_tids(token),
             Stage::Storages { pending, .. } if pending.is_empty() => self.fill_undo_log(token),
-            Stage::Partitions { pending: 0 } => {
+            Stage::Partitions { pending } if pending.is_empty() => {
                 walk.informations = Informations::new(walk.choose());
                 walk.stage = Stage::Informations;
                 self.read_undo_log(token);
@@ -93,10 +134,12 @@ impl Client {
             .into_iter()
             .filter_map(|nid| self.storage_link(nid).map(|link| (nid, link)))
             .collect();
+        let newest = self.newest_bound();
         let Some(Walk::UndoLog(walk)) = self.walks.get_mut(&token) else { return };
-        let pending = links.iter().map(|(nid, _)| *nid).collect();
+        walk.before = walk.before.or(newest);
+        let pending = links.iter().map(|(nid, _)| (*nid, Told::default())).collect();
         walk.stage = Stage::Storages { pending, answered: BTreeSet::new() };
-        let message = Message::AskTIDs { first: 0, last: walk.last, partition: ALL_PARTITIONS };
+        let message = walk.message(&Told::default(), ALL_PARTITIONS);
         for (nid, link) in links {
             self.ask_storage(link, message.clone(), Asked::NewestTids { token, nid });
         }
@@ -105,13 +148,23 @@ impl Client {
 
     pub(crate) fn newest_tids_answered(&mut self, token: Token, nid: Nid, message: Message) {
         let Some(Walk::UndoLog(walk)) = self.walks.get_mut(&token) else { return };
-        let Stage::Storages { pending, answered } = &mut walk.stage else { return };
-        pending.remove(&nid);
-        if let Message::AnswerTIDs { tids } = message {
-            answered.insert(nid);
-            walk.tids.extend(tids);
+        let Stage::Storages { pending, .. } = &mut walk.stage else { return };
+        let told = pending.remove(&nid);
+        if let (Some(mut told), Message::AnswerTIDs { tids }) = (told, message) {
+            let message = walk.take(&mut told, &tids, ALL_PARTITIONS);
+            let Stage::Storages { pending, answered } = &mut walk.stage else { return };
+            let Some(message) = message else {
+                answered.insert(nid);
+                return self.advance_undo_log(token);
+            };
+            pending.insert(nid, told);
+            match self.storage_link(nid) {
+                Some(link) => self.ask_storage(link, message, Asked::NewestTids { token, nid }),
+                None => self.newest_tids_lost(token, nid),
+            }
+        } else {
+            self.advance_undo_log(token);
         }
-        self.advance_undo_log(token);
     }
 
     pub(crate) fn newest_tids_lost(&mut self, token: Token, nid: Nid) {
@@ -130,10 +183,12 @@ impl Client {
             !table.readable(*partition).any(|nid| answered.contains(&nid))
         };
         let missing: Vec<_> = table.partitions().iter().filter(is_missing).collect();
-        walk.stage = Stage::Partitions { pending: missing.len() };
-        let last = walk.last;
-        for partition in missing {
-            let message = Message::AskTIDs { first: 0, last, partition };
+        let pending = missing.iter().map(|partition| (*partition, Told::default())).collect();
+        walk.stage = Stage::Partitions { pending };
+        let messages = missing
+            .into_iter()
+            .map(|partition| (partition, walk.message(&Told::default(), partition)));
+        for (partition, message) in messages.collect::<Vec<_>>() {
             let purpose = Purpose::WalkPartition { token, partition };
             self.read(purpose, Place::Partition(partition), message);
         }

@@ -8,6 +8,7 @@ use super::oids::OidWalk;
 use super::transactions::TransactionWalk;
 use super::undo_log::UndoLogWalk;
 use crate::error::Error;
+use crate::load::{Place, Purpose};
 use crate::machine::Client;
 use crate::request::{Token, TransactionInformation};
 
@@ -81,7 +82,12 @@ impl Client {
             (Some(Walk::Oids(walk)), Message::AnswerOIDsFrom { next, oids }) => {
                 walk.fetched(partition, oids, next);
             }
-            (Some(Walk::UndoLog(walk)), Message::AnswerTIDs { tids }) => walk.filled(tids),
+            (Some(Walk::UndoLog(walk)), Message::AnswerTIDs { tids }) => {
+                if let Some(message) = walk.filled(partition, &tids) {
+                    let purpose = Purpose::WalkPartition { token, partition };
+                    return self.read(purpose, Place::Partition(partition), message);
+                }
+            }
             _ => return,
         }
         self.advance_walk(token);

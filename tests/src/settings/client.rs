@@ -65,10 +65,13 @@ fn request(call: &mut Call) -> Result<Request, String> {
     let request = match call.name() {
         "Load" => Request::Load { oid: oid(call)?, revision: revision(call)? },
         "History" => {
-            Request::History { oid: oid(call)?, first: call.integer()?, last: call.integer()? }
+            let (oid, before) = (oid(call)?, None);
+            Request::History { oid, before, first: call.integer()?, last: call.integer()? }
         }
         "TransactionInformation" => Request::TransactionInformation { tid: tid(call)? },
-        "UndoLog" => Request::UndoLog { first: call.integer()?, last: call.integer()? },
+        "UndoLog" => {
+            Request::UndoLog { before: None, first: call.integer()?, last: call.integer()? }
+        }
         "Transactions" => {
             let cursor = TransactionCursor::new(tid(call)?, optional_tid(call)?);
             Request::Transactions { cursor, count_max: COUNT_MAX }
