@@ -167,7 +167,14 @@ impl Cluster {
     /// Makes the next version of the table and tells all but masters.
     pub(crate) fn change_table(&mut self, replicas: Option<u32>, changes: Vec<CellChange>) {
         if let Some(message) = self.next_table(replicas, changes) {
-            for node_type in [NodeType::Storage, NodeType::Admin, NodeType::Client] {
+            let storages = self.nodes.of_type(NodeType::Storage);
+            // Who truncates gets the whole table afterwards.
+            let storages = storages.filter(|(_, node)| !node.is_truncating);
+            let storages: Vec<LinkId> = storages.filter_map(|(_, node)| node.link).collect();
+            for link in storages {
+                self.wire.send(link, &message);
+            }
+            for node_type in [NodeType::Admin, NodeType::Client] {
                 self.send_to_all(node_type, &message);
             }
         }
@@ -217,7 +224,8 @@ impl Cluster {
                 self.nodes.disconnect(nid);
                 self.set_node_state(nid, NodeState::Down);
                 self.broadcast_nodes(&[nid]);
-                if self.truncate.is_some() {
+                let is_late = self.ledger.remembered().late_truncations.contains_key(&nid);
+                if self.truncate.is_some() && !is_late {
                     return self.follow_with(Next::FallBack { truncate: None });
                 }
                 let changes = outdated(self.table(), Some(nid));

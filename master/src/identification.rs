@@ -221,7 +221,8 @@ impl Applicant {
         cluster.wire.answer(self.link, self.id, &accept);
         cluster.send_first_list(nid);
         let in_recovery = cluster.state == ClusterState::Recovering;
-        if self.node_type != NodeType::Storage || !in_recovery {
+        let is_late = cluster.ledger.remembered().late_truncations.contains_key(&nid);
+        if self.node_type != NodeType::Storage || !(in_recovery || is_late) {
             let message = cluster.table_message();
             cluster.wire.send(self.link, &message);
         }

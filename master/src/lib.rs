@@ -10,6 +10,7 @@
 
 mod administration;
 mod cluster;
+mod early;
 mod error;
 mod identification;
 mod ids;
@@ -22,6 +23,7 @@ mod phase;
 mod recovery;
 mod stopping;
 mod table;
+mod truncation;
 mod verification;
 mod wire;
 

@@ -10,6 +10,7 @@ use net::{ErrorCode, Event, Incoming, LinkId, Links, Machine, Message, Signal};
 
 use crate::administration;
 use crate::cluster::Cluster;
+use crate::early::early_storage_request;
 use crate::error::Error;
 use crate::identification::{Applicant, Verdict, Waiting};
 use crate::ids::Ids;
@@ -20,6 +21,7 @@ use crate::options::{MasterExit, MasterOptions};
 use crate::phase::{Next, Phase};
 use crate::recovery::{Impulse, Recovery};
 use crate::stopping::Stopping;
+use crate::truncation::{truncate_first, truncated};
 use crate::verification::Verification;
 use crate::wire::{Asked, Wire};
 
@@ -184,14 +186,22 @@ impl Master {
     fn apply(&mut self, applicant: Applicant) {
         match applicant.apply(&mut self.cluster) {
             Verdict::Joined(nid) if nid.node_type() == Some(NodeType::Storage) => {
-                match &mut self.phase {
-                    Phase::Recovering(recovery) => recovery.storage_joined(&mut self.cluster, nid),
-                    Phase::Running(operation) => operation.storage_joined(&mut self.cluster, nid),
-                    Phase::Verifying(_) | Phase::Stopping(_) => {}
+                let in_recovery = matches!(self.phase, Phase::Recovering(_));
+                if in_recovery || !truncate_first(&mut self.cluster, nid) {
+                    self.storage_joined(nid);
                 }
             }
             Verdict::Waits => self.waiting.insert(applicant),
             Verdict::Joined(_) | Verdict::Refused => {}
+        }
+    }
+
+    /// A storage is there, and has truncated if it had to.
+    fn storage_joined(&mut self, nid: Nid) {
+        match &mut self.phase {
+            Phase::Recovering(recovery) => recovery.storage_joined(&mut self.cluster, nid),
+            Phase::Running(operation) => operation.storage_joined(&mut self.cluster, nid),
+            Phase::Verifying(_) | Phase::Stopping(_) => {}
         }
     }
 
@@ -252,6 +262,10 @@ impl Master {
             return self.lost(link);
         }
         let cluster = &mut self.cluster;
+        if asked == Asked::Truncated {
+            truncated(cluster, nid, link);
+            return self.storage_joined(nid);
+        }
         match &mut self.phase {
             Phase::Recovering(recovery) => recovery.answer(cluster, nid, message),
             Phase::Verifying(verification) => verification.answer(cluster, nid, asked, message),
@@ -442,33 +456,6 @@ fn cluster_name(
     let id = std::array::from_fn(|_| random.next_u64().to_le_bytes()[0]);
     ledger.propose(Command::Cluster { name: name.clone(), id });
     Ok(name)
-}
-
-/// What storages may send when the cluster does not operate: they report, or have not heard yet
-/// that operation is over.
-fn early_storage_request(cluster: &mut Cluster, nid: Nid, link: LinkId, id: u32, message: Message) {
-    match message {
-        Message::NotifyPackCompleted { pack_id } => {
-            cluster.nodes.set_completed_pack(nid, pack_id);
-        }
-        Message::NotifyReady {}
-        | Message::NotifyReplicationDone { .. }
-        | Message::NotifyPartitionCorrupted { .. } => {
-            tracing::debug!(%nid, "ignored {}: the cluster does not operate", message.name());
-        }
-        Message::AskUnfinishedTransactions { .. } => {
-            let last_tid = cluster.ids.last_tid();
-            let answer = Message::AnswerUnfinishedTransactions { last_tid, ttids: Vec::new() };
-            cluster.wire.answer(link, id, &answer);
-        }
-        Message::AskPackOrders { .. } => {
-            cluster.wire.answer(link, id, &Message::AnswerPackOrders { orders: Vec::new() });
-        }
-        other => {
-            let text = format!("unexpected {} of a storage", other.name());
-            cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
-        }
-    }
 }
 
 /// The cluster does not operate any more: clients go, storages wait.

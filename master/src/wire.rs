@@ -19,6 +19,8 @@ pub enum Asked {
     FinalTid(Ttid),
     /// `AskLastIDs`.
     LastIds,
+    /// `AskLastIDs`, of a storage that truncates after the others did.
+    Truncated,
     /// `AskPackOrders`, of a cluster that begins to operate.
     PackOrders,
     /// `AskPackOrders`, of orders that are completed: the number of the search.

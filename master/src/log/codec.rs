@@ -91,6 +91,14 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| item(self)).collect()
     }
 
+    /// An optional tid; the outer `None` is for wrong bytes.
+    fn tid(&mut self) -> Option<Option<Tid>> {
+        match self.bool()? {
+            true => Some(Some(Tid::new(self.u64()?))),
+            false => Some(None),
+        }
+    }
+
     fn bool(&mut self) -> Option<bool> {
         match self.u8()? {
             0 => Some(false),
@@ -165,6 +173,14 @@ pub(super) fn encode(command: &Command) -> Vec<u8> {
             out.u8(11);
             out.u8(state.number());
         }
+        Command::LateTruncation { nid, tid } => {
+            out.u8(12);
+            out.nid(*nid);
+            out.u8(u8::from(tid.is_some()));
+            if let Some(tid) = tid {
+                out.u64(tid.get());
+            }
+        }
     }
     out.0
 }
@@ -199,11 +215,9 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Command> {
         7 => Command::Tids(Tid::new(input.u64()?)),
         8 => Command::PackSigned { id: Tid::new(input.u64()?), approved: input.bool()? },
         9 => Command::PackCompleted { id: Tid::new(input.u64()?) },
-        10 => Command::Truncate(match input.bool()? {
-            true => Some(Tid::new(input.u64()?)),
-            false => None,
-        }),
+        10 => Command::Truncate(input.tid()?),
         11 => Command::State(ClusterState::from_number(input.u8()?)?),
+        12 => Command::LateTruncation { nid: input.nid()?, tid: input.tid()? },
         _ => return None,
     };
     input.0.is_empty().then_some(command)

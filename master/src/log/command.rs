@@ -26,6 +26,8 @@ pub(crate) enum Command {
     PackCompleted { id: Tid },
     /// The storages are to truncate; `None`: all did it.
     Truncate(Option<Tid>),
+    /// A storage that was not there has to truncate before it counts; `None`: it did.
+    LateTruncation { nid: Nid, tid: Option<Tid> },
     /// The state of the cluster.
     State(ClusterState),
 }

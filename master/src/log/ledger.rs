@@ -72,6 +72,11 @@ impl Ledger {
         &self.remembered
     }
 
+    /// Whether anything outlives the process.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Where it is kept, for messages.
     pub(crate) fn path(&self) -> &str {
         self.store.as_ref().map_or("memory only", |store| store.files.path())

@@ -19,6 +19,8 @@ pub(crate) struct Remembered {
     pub(crate) packs: BTreeMap<Tid, bool>,
     pub(crate) completed_pack: Option<Tid>,
     pub(crate) truncate: Option<Tid>,
+    /// Storages that were not there when the others truncated, and up to where they have to.
+    pub(crate) late_truncations: BTreeMap<Nid, Tid>,
     pub(crate) state: ClusterState,
 }
 
@@ -33,6 +35,7 @@ impl Default for Remembered {
             packs: BTreeMap::new(),
             completed_pack: None,
             truncate: None,
+            late_truncations: BTreeMap::new(),
             state: ClusterState::Recovering,
         }
     }
@@ -58,6 +61,11 @@ impl Remembered {
             packs.map(|(id, approved)| Command::PackSigned { id: *id, approved: *approved }),
         );
         commands.push(Command::Truncate(self.truncate));
+        let late = self.late_truncations.iter();
+        commands.extend(late.map(|(nid, tid)| {
+            let (nid, tid) = (*nid, Some(*tid));
+            Command::LateTruncation { nid, tid }
+        }));
         commands.push(Command::State(self.state));
         commands
     }
@@ -80,6 +88,7 @@ impl Remembered {
             }
             Command::Forget { nid } => {
                 self.storages.remove(nid);
+                self.late_truncations.remove(nid);
             }
             Command::Oids(oid) => self.reserved_oid = self.reserved_oid.max(*oid),
             Command::Tids(tid) => self.reserved_tid = self.reserved_tid.max(*tid),
@@ -95,6 +104,12 @@ impl Remembered {
                 if let Some(tid) = tid {
                     self.packs.retain(|pack, _| pack <= tid);
                 }
+            }
+            Command::LateTruncation { nid, tid } => {
+                match tid {
+                    Some(tid) => self.late_truncations.insert(*nid, *tid),
+                    None => self.late_truncations.remove(nid),
+                };
             }
             Command::State(state) => self.state = *state,
         }

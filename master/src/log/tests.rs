@@ -43,6 +43,9 @@ fn commands() -> Vec<Command> {
         Command::Truncate(Some(Tid::new(77))),
         Command::Truncate(None),
         Command::State(ClusterState::Stopping),
+        Command::LateTruncation { nid, tid: Some(Tid::new(78)) },
+        Command::LateTruncation { nid: other, tid: Some(Tid::new(79)) },
+        Command::LateTruncation { nid: other, tid: None },
     ]
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) details: Details,
     /// The pack order up to which a storage has carried out all.
     pub(crate) completed_pack: Option<Tid>,
+    /// Whether a storage truncates, after the others did. It has not got the table yet.
+    pub(crate) is_truncating: bool,
 }
 
 impl Node {
@@ -73,6 +75,7 @@ impl Node {
             link: None,
             details: Details::default(),
             completed_pack: None,
+            is_truncating: false,
         }
     }
 }
@@ -171,12 +174,19 @@ impl Nodes {
         {
             self.by_link.remove(&link);
             node.completed_pack = None;
+            node.is_truncating = false;
         }
     }
 
     pub(crate) fn set_state(&mut self, nid: Nid, state: NodeState) {
         if let Some(node) = self.by_nid.get_mut(&nid) {
             node.state = state;
+        }
+    }
+
+    pub(crate) fn set_truncating(&mut self, nid: Nid, is_truncating: bool) {
+        if let Some(node) = self.by_nid.get_mut(&nid) {
+            node.is_truncating = is_truncating;
         }
     }
 

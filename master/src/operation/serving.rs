@@ -9,6 +9,7 @@ use super::old_packs::OldPacks;
 use super::transactions::Transactions;
 use crate::cluster::Cluster;
 use crate::log::Command;
+use crate::nodes::Node;
 
 /// A request that cannot be answered yet.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Operation {
 
     /// Has a storage start, if it is one of the cluster's.
     pub(crate) fn storage_joined(&mut self, cluster: &mut Cluster, nid: Nid) {
-        let running = |node: &crate::nodes::Node| node.state == NodeState::Running;
+        let running = |node: &Node| node.state == NodeState::Running && !node.is_truncating;
         if let Some(link) = cluster.nodes.link(nid)
             && cluster.nodes.get(nid).is_some_and(running)
             && !self.is_stopping

@@ -115,6 +115,14 @@ impl Recovery {
 
     fn of_table(&self, cluster: &Cluster, impulse: Impulse) -> Result<BTreeSet<Nid>, String> {
         let table = cluster.table();
+        if cluster.truncate.is_some() && !cluster.ledger.is_kept() {
+            // Who is not there would come back with what the others have truncated.
+            let absent = table.nodes().into_iter();
+            let absent = absent.filter(|nid| cluster.nodes.link(*nid).is_none()).collect();
+            self.all_of(cluster, absent).map_err(|reason| {
+                format!("a truncation is to be done by all, and there is no log for it: {reason}")
+            })?;
+        }
         if let Some(newest) = self.newest.filter(|newest| *newest > table.table().id()) {
             return Err(format!("no storage that is there has partition table {newest}"));
         }

@@ -14,6 +14,7 @@ use crate::log::Command;
 use crate::nodes::Node;
 use crate::phase::Next;
 use crate::table::{first, outdated};
+use crate::truncation::{remember_absent, truncate_first};
 use crate::wire::Asked;
 
 /// The machine of this state.
@@ -71,6 +72,8 @@ impl Recovery {
     /// A storage answers.
     pub(crate) fn answer(&mut self, cluster: &mut Cluster, nid: Nid, message: Message) {
         match message {
+            // What it says counts when it has truncated; then it is asked again.
+            Message::AnswerRecovery { .. } if truncate_first(cluster, nid) => {}
             Message::AnswerRecovery { table_id, backup_tid, truncate_tid } => {
                 let (backup, truncate) = (backup_tid, truncate_tid);
                 let usage = Usage::Unasked;
@@ -112,7 +115,7 @@ impl Recovery {
         match self.choose(cluster, cluster.startup) {
             Err(obstacle) => self.explain(obstacle),
             Ok(chosen) => {
-                if cluster.table.is_none() || !self.truncate_first(cluster) {
+                if cluster.table.is_none() || !self.repeat_truncation(cluster) {
                     self.start(cluster, &chosen);
                 }
             }
@@ -183,7 +186,7 @@ impl Recovery {
     }
 
     /// Has those storages truncate that do not know of it yet, and asks them again.
-    fn truncate_first(&mut self, cluster: &mut Cluster) -> bool {
+    fn repeat_truncation(&mut self, cluster: &mut Cluster) -> bool {
         let Some(tid) = cluster.truncate else { return false };
         let unaware = self
             .reports
@@ -225,6 +228,9 @@ impl Recovery {
             let message = cluster.table_message();
             cluster.send_to_all(NodeType::Admin, &message);
         } else {
+            if let Some(tid) = cluster.truncate {
+                remember_absent(cluster, tid);
+            }
             let empty_ones_count = self.empty_ones_count(cluster, cluster.startup);
             let mut changes = outdated(cluster.table(), None);
             if !empty_ones_count {

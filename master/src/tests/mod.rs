@@ -11,4 +11,5 @@ mod recovery;
 mod replication;
 mod restart;
 mod start;
+mod truncation;
 mod world;
