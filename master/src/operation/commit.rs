@@ -15,7 +15,9 @@ use crate::wire::Asked;
 impl Operation {
     /// Says whether a transaction may go on without the storages that the client failed to write
     /// to. Failures of all transactions are judged together, so that they do not stop the cluster
-    /// one after the other (R8): while only those of others are in the way, the answer waits.
+    /// one after the other (R8): while only those of others are in the way, the answer waits. What
+    /// the client reported before is still missing on those storages (R5), so sets of one
+    /// transaction add up.
     pub(super) fn failed_vote(
         &mut self,
         cluster: &mut Cluster,
@@ -32,16 +34,19 @@ impl Operation {
             return cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
         }
         let readiness = transaction.readiness;
+        let before = transaction.failed.clone();
         // Storages that were not ready when it began do not have all of it anyway.
         let ready: BTreeSet<Nid> = self.ready_by(readiness).collect();
-        let failed: BTreeSet<Nid> = nids.iter().copied().filter(|n| ready.contains(n)).collect();
+        let failed = nids.iter().chain(&before).copied();
+        let failed: BTreeSet<Nid> = failed.filter(|nid| ready.contains(nid)).collect();
         if !failed.is_empty() {
             let table = cluster.table();
             if !table.is_operational_without(&failed) {
                 let text = "the cluster cannot do without the nodes that failed";
                 return cluster.wire.refuse(link, id, ErrorCode::IncompleteTransaction, text);
             }
-            let others = self.transactions.iter().flat_map(|(_, other)| &other.failed);
+            let others = self.transactions.iter().filter(|(other, _)| *other != ttid);
+            let others = others.flat_map(|(_, other)| &other.failed);
             let all: BTreeSet<Nid> = others.chain(&failed).copied().collect();
             if !table.is_operational_without(&all) {
                 return self.delay(link, id, Message::FailedVote { ttid, nids });
@@ -68,6 +73,9 @@ impl Operation {
         let (chosen, readiness) = (transaction.chosen, transaction.readiness);
         let failed = transaction.failed.clone();
         let is_finishing = transaction.finish.is_some();
+        // One that came back since does not take part, and keeps what it has.
+        let failed: BTreeSet<Nid> =
+            self.ready_by(readiness).filter(|nid| failed.contains(nid)).collect();
         if let Some(refusal) = refusal(cluster, &request, is_finishing) {
             return cluster.wire.refuse(link, id, ErrorCode::ProtocolError, refusal);
         }

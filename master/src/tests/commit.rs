@@ -160,6 +160,28 @@ fn r08_failed_votes_are_judged_together() {
 }
 
 #[test]
+fn r05_failures_of_one_transaction_add_up() {
+    // Partitions are on 1 2, or 3 4.
+    let mut world = four();
+    let ttid = world.begin("c1");
+    failed(&mut world, "c1", ttid, 1);
+    assert_eq!(code(world.until_answer("c1")), ErrorCode::Ack);
+    failed(&mut world, "c1", ttid, 3);
+    assert_eq!(code(world.until_answer("c1")), ErrorCode::Ack);
+    // S1 has not got what it missed before.
+    failed(&mut world, "c1", ttid, 2);
+    assert_eq!(code(world.until_answer("c1")), ErrorCode::IncompleteTransaction);
+    world.ask("c1", Message::FailedVote { ttid, nids: vec![] });
+    assert_eq!(code(world.until_answer("c1")), ErrorCode::Ack);
+    world.finish("c1", ttid, &[0, 1]);
+    assert!(world.is_closed("s1") && world.is_closed("s3"));
+    let tid = world.lock("s2");
+    world.lock("s4");
+    assert_eq!(world.finished("c1"), tid);
+    assert_eq!(world.table().1, ["1O 2U", "3O 4U", "1O 2U", "3O 4U"]);
+}
+
+#[test]
 fn r08_a_cluster_does_not_kill_itself() {
     let mut world = four();
     let first = world.begin("c1");
