@@ -1,6 +1,5 @@
 //! How the table changes when nodes are lost, removed, or have replicated.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use model::{CellChange, CellState, Nid, PartitionId};
@@ -75,8 +74,7 @@ pub(crate) fn replicated(table: &LiveTable, nid: Nid, partition: PartitionId) ->
     let feeding = cells.iter().filter(|cell| cell.state == CellState::Feeding);
     let mut feeding: Vec<Nid> = feeding.map(|cell| cell.nid).collect();
     if readable < cells.len() && !feeding.is_empty() {
-        let leaving = leaving(table);
-        feeding.sort_by_key(|nid| !leaving.contains(nid));
+        feeding.sort_by_key(|nid| !table.is_leaving(*nid));
         let replicas = usize::try_from(table.table().replicas()).unwrap_or(usize::MAX);
         feeding.truncate(readable.saturating_sub(replicas));
     }
@@ -84,13 +82,4 @@ pub(crate) fn replicated(table: &LiveTable, nid: Nid, partition: PartitionId) ->
     let state = CellState::Discarded;
     changes.extend(discarded.map(|nid| CellChange { partition, nid, state }));
     changes
-}
-
-/// Nodes that have nothing but FEEDING cells.
-fn leaving(table: &LiveTable) -> BTreeSet<Nid> {
-    let mut nodes: BTreeMap<Nid, bool> = BTreeMap::new();
-    for (_, cell) in table.cells() {
-        *nodes.entry(cell.nid).or_insert(true) &= cell.state == CellState::Feeding;
-    }
-    nodes.into_iter().filter_map(|(nid, only)| only.then_some(nid)).collect()
 }

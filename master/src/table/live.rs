@@ -1,6 +1,6 @@
 //! The table with what is counted about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{CellChange, CellState, Nid, PartitionCount, PartitionId, PartitionTable};
 
@@ -16,16 +16,52 @@ pub(crate) struct LiveTable {
     readable: Vec<u32>,
     /// How many partitions have none.
     unreadable: usize,
+    /// Nodes that have cells, and how many of each kind.
+    counts: BTreeMap<Nid, Counts>,
     /// Cells whose nodes asked for unfinished transactions since they became OUT_OF_DATE: only
     /// these may become UP_TO_DATE by a report of theirs.
     replicating: BTreeSet<(Nid, PartitionId)>,
 }
 
+/// How many cells a node has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Counts {
+    all: u32,
+    readable: u32,
+    feeding: u32,
+}
+
+impl Counts {
+    fn of(state: CellState) -> Self {
+        let is_feeding = state == CellState::Feeding;
+        Self { all: 1, readable: u32::from(state.is_readable()), feeding: u32::from(is_feeding) }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.all += other.all;
+        self.readable += other.readable;
+        self.feeding += other.feeding;
+    }
+
+    fn remove(&mut self, other: Self) {
+        self.all -= other.all;
+        self.readable -= other.readable;
+        self.feeding -= other.feeding;
+    }
+}
+
 impl LiveTable {
     pub(crate) fn new(table: PartitionTable, running: BTreeSet<Nid>) -> Self {
         let readable = vec![0; table.partitions().iter().len()];
-        let mut live =
-            Self { table, running, readable, unreadable: 0, replicating: BTreeSet::new() };
+        let mut live = Self {
+            table,
+            running,
+            readable,
+            unreadable: 0,
+            counts: BTreeMap::new(),
+            replicating: BTreeSet::new(),
+        };
+        live.counts = live.scan_nodes();
         let partitions = live.partitions();
         live.unreadable = partitions.iter().len();
         for partition in partitions.iter() {
@@ -63,7 +99,7 @@ impl LiveTable {
 
     /// Whether every cell is readable.
     pub(crate) fn is_complete(&self) -> bool {
-        self.cells().all(|(_, cell)| cell.state.is_readable())
+        self.counts.values().all(|counts| counts.readable == counts.all)
     }
 
     /// Takes note of whether a node is running.
@@ -74,6 +110,9 @@ impl LiveTable {
         }
         if !running {
             self.replicating.retain(|(other, _)| *other != nid);
+        }
+        if !self.counts.contains_key(&nid) {
+            return;
         }
         for partition in self.partitions().iter() {
             if self.table.cell_state(partition, nid).is_some_and(CellState::is_readable) {
@@ -91,25 +130,30 @@ impl LiveTable {
             if change.state != CellState::OutOfDate || before != CellState::OutOfDate {
                 self.replicating.remove(&(change.nid, change.partition));
             }
+            self.count_node(change.partition, change.nid, Counts::remove);
         }
         let applied = self.table.apply(self.table.id().next(), replicas, changes);
         applied.expect("changes that the master decides fit its table");
         for change in changes {
+            self.count_node(change.partition, change.nid, Counts::add);
             self.count(change.partition);
         }
     }
 
     /// Nodes that have cells.
     pub(crate) fn nodes(&self) -> BTreeSet<Nid> {
-        self.cells().map(|(_, cell)| cell.nid).collect()
+        self.counts.keys().copied().collect()
     }
 
     /// Nodes that have readable cells.
     pub(crate) fn readable_nodes(&self) -> BTreeSet<Nid> {
-        self.cells()
-            .filter(|(_, cell)| cell.state.is_readable())
-            .map(|(_, cell)| cell.nid)
-            .collect()
+        let readable = self.counts.iter().filter(|(_, counts)| counts.readable > 0);
+        readable.map(|(nid, _)| *nid).collect()
+    }
+
+    /// Whether a node has nothing but FEEDING cells: it is about to leave.
+    pub(crate) fn is_leaving(&self, nid: Nid) -> bool {
+        self.counts.get(&nid).is_some_and(|counts| counts.feeding == counts.all)
     }
 
     /// All cells, by partition.
@@ -144,6 +188,7 @@ impl LiveTable {
         }
         let unreadable = self.readable.iter().filter(|count| **count == 0).count();
         assert_eq!(self.unreadable, unreadable);
+        assert_eq!(self.counts, self.scan_nodes());
         for (nid, partition) in &self.replicating {
             let state = self.table.cell_state(*partition, *nid);
             assert_eq!(state, Some(CellState::OutOfDate), "{nid} replicates {partition}");
@@ -159,6 +204,24 @@ impl LiveTable {
             (1.., 0) => self.unreadable += 1,
             _ => {}
         }
+    }
+
+    /// Counts or discounts a node's cell of a partition, if it has one.
+    fn count_node(&mut self, partition: PartitionId, nid: Nid, count: fn(&mut Counts, Counts)) {
+        let Some(state) = self.table.cell_state(partition, nid) else { return };
+        let counts = self.counts.entry(nid).or_default();
+        count(counts, Counts::of(state));
+        if counts.all == 0 {
+            self.counts.remove(&nid);
+        }
+    }
+
+    fn scan_nodes(&self) -> BTreeMap<Nid, Counts> {
+        let mut nodes: BTreeMap<Nid, Counts> = BTreeMap::new();
+        for (_, cell) in self.cells() {
+            nodes.entry(cell.nid).or_default().add(Counts::of(cell.state));
+        }
+        nodes
     }
 
     fn scan(&self, partition: PartitionId) -> u32 {
