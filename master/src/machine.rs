@@ -16,7 +16,7 @@ use crate::identification::{Applicant, Verdict, Waiting};
 use crate::ids::Ids;
 use crate::log::{Command, Ledger};
 use crate::nodes::{IdClock, Node, Nodes};
-use crate::operation::{Operation, Packs};
+use crate::operation::{Awaited, Operation, Packs};
 use crate::options::{MasterExit, MasterOptions};
 use crate::phase::{Next, Phase};
 use crate::recovery::{Impulse, Recovery};
@@ -132,9 +132,8 @@ impl Master {
         }
         self.cluster.learn_reserved();
         self.cluster.wire.release();
-        self.settle();
         if let Some(operation) = self.phase.operation() {
-            operation.retry(&mut self.cluster);
+            operation.happened(Awaited::Ids);
         }
         self.settle();
     }
@@ -323,7 +322,16 @@ impl Master {
             if let Phase::Stopping(stopping) = &mut self.phase {
                 stopping.try_end(&mut self.cluster);
             }
-            let Some(next) = self.cluster.next.take() else { break };
+            if let Some(operation) = self.phase.operation() {
+                operation.retry_due(&mut self.cluster);
+                self.lose_closed();
+            }
+            let has_due = self.phase.operation().is_some_and(|operation| operation.has_due());
+            let next = match self.cluster.next.take() {
+                Some(next) => next,
+                None if has_due && !self.cluster.wire.is_held() => continue,
+                None => break,
+            };
             self.follow(next);
             if self.exit.is_some() {
                 break;

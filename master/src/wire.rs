@@ -29,6 +29,12 @@ pub enum Asked {
     Lock(Ttid),
 }
 
+/// How much may wait for the answers of one client before nothing more is read from it: requests,
+/// long ones more than once.
+const POSTPONED_MAX: usize = 256;
+/// From when on it is read again.
+const POSTPONED_LOW: usize = 128;
+
 /// Something that waits for the log.
 enum Output {
     Send(LinkId, Message),
@@ -47,6 +53,8 @@ pub(crate) struct Wire {
     held: Option<Vec<Output>>,
     /// How many requests each peer has not answered.
     unanswered: BTreeMap<LinkId, u32>,
+    /// How much of each peer's requests waits for something before it can be answered.
+    postponed: BTreeMap<LinkId, usize>,
     /// Connections that were closed here, of which nobody else tells that they ended.
     closing: VecDeque<LinkId>,
 }
@@ -57,6 +65,7 @@ impl Wire {
             links: Links::new(reconnect_delay),
             held: None,
             unanswered: BTreeMap::new(),
+            postponed: BTreeMap::new(),
             closing: VecDeque::new(),
         }
     }
@@ -158,6 +167,32 @@ impl Wire {
     /// Takes note that a connection ended.
     pub(crate) fn closed(&mut self, link: LinkId) {
         self.unanswered.remove(&link);
+        self.postponed.remove(&link);
+    }
+
+    /// Takes note that a request waits for something else than its peer. While too much does,
+    /// nothing more is read from that peer.
+    pub(crate) fn postpone(&mut self, link: LinkId, weight: usize) {
+        if !self.links.is_open(link) {
+            return;
+        }
+        let postponed = self.postponed.entry(link).or_default();
+        *postponed += weight;
+        if *postponed >= POSTPONED_MAX {
+            self.links.hold(link, true);
+        }
+    }
+
+    /// Takes note that such a request waits no more.
+    pub(crate) fn resume(&mut self, link: LinkId, weight: usize) {
+        let Some(postponed) = self.postponed.get_mut(&link) else { return };
+        *postponed = postponed.saturating_sub(weight);
+        if *postponed <= POSTPONED_LOW {
+            self.links.hold(link, false);
+        }
+        if *postponed == 0 {
+            self.postponed.remove(&link);
+        }
     }
 
     /// Whether a peer has still to answer something.

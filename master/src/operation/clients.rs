@@ -3,6 +3,7 @@
 use model::{Nid, Oid, PartitionId, Tid, Ttid};
 use net::{ErrorCode, LinkId, Message, PackRequest};
 
+use super::delayed::Awaited;
 use super::serving::Operation;
 use super::transactions::Transaction;
 use crate::cluster::Cluster;
@@ -11,6 +12,9 @@ use crate::log::Command;
 
 /// How many oids are given at once: lists of more are not understood by all.
 const OIDS_MAX: u32 = 1 << 20;
+
+/// How many transactions a client may have begun and not ended. Who has more has forgotten them.
+const TRANSACTIONS_MAX: usize = 1 << 16;
 
 /// The end of a commit, as asked for.
 pub(super) struct FinishRequest {
@@ -59,7 +63,9 @@ impl Operation {
                 self.pack_orders(cluster, link, id, first_id, false);
             }
             Message::WaitForPack { pack_id } => {
-                if !cluster.packs.wait(pack_id, link, id) {
+                if cluster.packs.wait(pack_id, link, id) {
+                    cluster.wire.postpone(link, 1);
+                } else {
                     cluster.wire.answer(link, id, &Message::WaitedForPack {});
                 }
             }
@@ -79,9 +85,17 @@ impl Operation {
         id: u32,
         tid: Option<Tid>,
     ) {
-        let waits = !self.starting.is_empty() || self.is_stopping;
-        if waits {
-            return self.delay(link, id, Message::AskBeginTransaction { tid });
+        if self.is_stopping {
+            // It is never answered.
+            return;
+        }
+        if !self.starting.is_empty() {
+            let message = Message::AskBeginTransaction { tid };
+            return self.delay(cluster, Awaited::Storages, link, id, message);
+        }
+        if self.transactions.count_of(link) >= TRANSACTIONS_MAX {
+            let text = format!("a client has at most {TRANSACTIONS_MAX} transactions at a time");
+            return cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
         }
         let refusal = match tid {
             Some(_) if !self.transactions.is_empty() => Some("there are pending transactions"),
@@ -149,9 +163,9 @@ impl Operation {
                     cluster.ledger.propose(command);
                     cluster.learn_reserved();
                 }
-                self.delay(link, id, message);
+                self.delay(cluster, Awaited::Ids, link, id, message);
                 if cluster.ledger.is_settled() {
-                    self.retry(cluster);
+                    self.happened(Awaited::Ids);
                 }
             }
             IdError::Exhausted => {
@@ -166,8 +180,8 @@ impl Operation {
     fn final_tid(&mut self, cluster: &mut Cluster, link: LinkId, id: u32, ttid: Ttid) {
         let tid = if ttid.get() > cluster.ids.used_tid().get() {
             None
-        } else if let Some(transaction) = self.transactions.get_mut(ttid) {
-            return transaction.outcome.push((link, id));
+        } else if self.transactions.ask_outcome(ttid, link, id) {
+            return cluster.wire.postpone(link, 1);
         } else {
             Some(Tid::MAX)
         };
@@ -184,16 +198,16 @@ impl Operation {
             Some(transaction) if transaction.finish.is_some() => {
                 tracing::warn!(%ttid, "told to drop a transaction whose commit was requested");
             }
-            Some(_) => {
-                self.drop_transaction(cluster, ttid, nids);
-                self.retry(cluster);
-            }
+            Some(_) => self.drop_transaction(cluster, ttid, nids),
         }
     }
 
     /// Forgets a transaction that is not being finished, and tells storages that it is aborted.
     pub(super) fn drop_transaction(&mut self, cluster: &mut Cluster, ttid: Ttid, nids: &[Nid]) {
         let Some(transaction) = self.transactions.remove(ttid) else { return };
+        if !transaction.failed.is_empty() {
+            self.happened(Awaited::Failures);
+        }
         let mut told = transaction.replicating;
         told.extend(nids.iter().filter(|nid| self.ready.contains_key(nid)));
         for nid in &told {
@@ -202,6 +216,7 @@ impl Operation {
             }
         }
         for (link, request) in transaction.outcome {
+            cluster.wire.resume(link, 1);
             cluster.wire.answer(link, request, &Message::AnswerFinalTID { tid: None });
         }
     }

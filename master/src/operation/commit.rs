@@ -6,6 +6,7 @@ use model::{Nid, NodeType, PartitionId, Tid, Ttid};
 use net::{ErrorCode, LinkId, Message, PackRequest};
 
 use super::clients::FinishRequest;
+use super::delayed::Awaited;
 use super::serving::Operation;
 use super::transactions::{Finish, Transaction};
 use crate::cluster::Cluster;
@@ -45,15 +46,17 @@ impl Operation {
                 let text = "the cluster cannot do without the nodes that failed";
                 return cluster.wire.refuse(link, id, ErrorCode::IncompleteTransaction, text);
             }
-            let others = self.transactions.iter().filter(|(other, _)| *other != ttid);
-            let others = others.flat_map(|(_, other)| &other.failed);
-            let all: BTreeSet<Nid> = others.chain(&failed).copied().collect();
+            let others = self.transactions.failed_of_others(ttid);
+            let all: BTreeSet<Nid> = others.chain(failed.iter().copied()).collect();
             if !table.is_operational_without(&all) {
-                return self.delay(link, id, Message::FailedVote { ttid, nids });
+                let message = Message::FailedVote { ttid, nids };
+                if self.delayed.has_vote(link, &message) {
+                    let text = format!("a failed vote of {ttid} is waiting already");
+                    return cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
+                }
+                return self.delay(cluster, Awaited::Failures, link, id, message);
             }
-            if let Some(transaction) = self.transactions.get_mut(ttid) {
-                transaction.failed = failed;
-            }
+            self.transactions.set_failed(ttid, failed);
         }
         cluster.wire.answer(link, id, &Message::ack(""));
     }
@@ -119,8 +122,6 @@ impl Operation {
             request: id,
         };
         self.transactions.finish(ttid, finish);
-        // Others may have waited because this one has a tid of its own.
-        self.retry(cluster);
     }
 
     /// A storage has locked a transaction.
@@ -134,14 +135,12 @@ impl Operation {
 
     /// Ends transactions that all their storages have locked, in the order of tids.
     pub(super) fn unlock(&mut self, cluster: &mut Cluster) {
-        let mut ended = false;
         while let Some(ttid) = self.transactions.next_locked() {
             let transaction = self.transactions.remove(ttid).expect("it was just found");
+            if !transaction.failed.is_empty() {
+                self.happened(Awaited::Failures);
+            }
             self.committed(cluster, ttid, transaction);
-            ended = true;
-        }
-        if ended {
-            self.retry(cluster);
         }
     }
 
@@ -174,6 +173,7 @@ impl Operation {
         }
         self.announce_pack(cluster, tid);
         for (link, request) in outcome {
+            cluster.wire.resume(link, 1);
             cluster.wire.answer(link, request, &Message::AnswerFinalTID { tid: Some(tid) });
         }
         for nid in replicating {
@@ -238,7 +238,6 @@ impl Operation {
         cluster.wire.refuse(link, id, ErrorCode::IncompleteTransaction, text);
         let all: Vec<Nid> = self.ready.keys().copied().collect();
         self.drop_transaction(cluster, ttid, &all);
-        self.retry(cluster);
     }
 }
 

@@ -3,6 +3,7 @@
 mod checks;
 mod clients;
 mod commit;
+mod delayed;
 mod old_packs;
 mod packs;
 mod serving;
@@ -10,5 +11,6 @@ mod storages;
 mod transactions;
 
 pub(crate) use checks::check_replicas;
+pub(crate) use delayed::Awaited;
 pub(crate) use packs::Packs;
 pub(crate) use serving::Operation;

@@ -16,6 +16,7 @@ struct Search {
     link: LinkId,
     request: u32,
     first_id: Tid,
+    /// The first approved one, for a storage; all, for a client.
     only_first: bool,
     partitions: BTreeSet<PartitionId>,
     asked: BTreeMap<Nid, BTreeSet<PartitionId>>,
@@ -52,6 +53,10 @@ impl Operation {
         only_first: bool,
     ) {
         let partitions = cluster.table().partitions().iter().collect();
+        // The answers of a storage have to be read whatever it asks.
+        if !only_first {
+            cluster.wire.postpone(link, 1);
+        }
         self.old_packs.count += 1;
         self.old_packs.searches.push(Search {
             number: self.old_packs.count,
@@ -128,6 +133,9 @@ impl Operation {
             orders.truncate(1);
         }
         let message = Message::AnswerPackOrders { orders };
+        if !search.only_first {
+            cluster.wire.resume(search.link, 1);
+        }
         cluster.wire.answer(search.link, search.request, &message);
     }
 }

@@ -1,23 +1,16 @@
 //! The machine of operation: which storages are ready, and what waits.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{ClusterState, Nid, NodeState, NodeType, Tid};
 use net::{LinkId, Message};
 
+use super::delayed::{Awaited, DelayedRequests};
 use super::old_packs::OldPacks;
 use super::transactions::Transactions;
 use crate::cluster::Cluster;
 use crate::log::Command;
 use crate::nodes::Node;
-
-/// A request that cannot be answered yet.
-#[derive(Debug)]
-pub(super) struct Delayed {
-    pub(super) link: LinkId,
-    pub(super) id: u32,
-    pub(super) message: Message,
-}
 
 /// The machine of this state.
 #[derive(Debug, Default)]
@@ -28,7 +21,7 @@ pub(crate) struct Operation {
     /// Storages that were told to start and have not said that they are ready.
     pub(super) starting: BTreeSet<Nid>,
     pub(super) transactions: Transactions,
-    pub(super) delayed: VecDeque<Delayed>,
+    pub(super) delayed: DelayedRequests,
     pub(super) old_packs: OldPacks,
     /// Nothing begins any more.
     pub(super) is_stopping: bool,
@@ -74,7 +67,7 @@ impl Operation {
             cluster.wire.send(link, &Message::NotifyPackSigned { approved, rejected });
         }
         self.ask_old_packs(cluster);
-        self.retry(cluster);
+        self.storages_changed();
     }
 
     /// A storage is gone, or was told to go.
@@ -99,41 +92,28 @@ impl Operation {
             self.unlock(cluster);
             self.update_completed_pack(cluster);
             self.ask_old_packs(cluster);
-            self.retry(cluster);
         }
+        self.storages_changed();
+    }
+
+    /// Storages became ready, are gone, or have other cells.
+    pub(super) fn storages_changed(&mut self) {
+        if self.starting.is_empty() {
+            self.happened(Awaited::Storages);
+        }
+        self.happened(Awaited::Failures);
     }
 
     /// A client's connection ended. What it has not asked to be finished is dropped.
     pub(crate) fn client_lost(&mut self, cluster: &mut Cluster, nid: Nid, link: LinkId) {
         cluster.packs.link_lost(link);
         self.old_packs.link_lost(link);
-        self.delayed.retain(|delayed| delayed.link != link);
-        for (_, transaction) in self.transactions.iter_mut() {
-            transaction.outcome.retain(|(other, _)| *other != link);
-        }
+        self.delayed.link_lost(link);
+        self.transactions.outcome_lost(link);
         for ttid in self.transactions.client_lost(link) {
             self.drop_transaction(cluster, ttid, &[]);
         }
         cluster.remove_node(nid);
-        self.retry(cluster);
-    }
-
-    /// Has a request wait.
-    pub(super) fn delay(&mut self, link: LinkId, id: u32, message: Message) {
-        self.delayed.push_back(Delayed { link, id, message });
-    }
-
-    /// Looks at requests that wait again, in their order.
-    pub(crate) fn retry(&mut self, cluster: &mut Cluster) {
-        if cluster.wire.is_held() || cluster.next.is_some() {
-            return;
-        }
-        for Delayed { link, id, message } in std::mem::take(&mut self.delayed) {
-            let nid = cluster.nodes.nid_of_link(link);
-            if let Some(nid) = nid {
-                self.client_request(cluster, nid, link, id, message);
-            }
-        }
     }
 
     /// Storages that were ready by some moment.
@@ -150,6 +130,7 @@ impl Operation {
         let Some(waiting) = cluster.packs.complete(id) else { return };
         cluster.ledger.propose(Command::PackCompleted { id });
         for (link, request) in waiting {
+            cluster.wire.resume(link, 1);
             cluster.wire.answer(link, request, &Message::WaitedForPack {});
         }
     }

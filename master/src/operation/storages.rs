@@ -116,7 +116,7 @@ impl Operation {
         cluster.change_table(None, changes);
         self.update_completed_pack(cluster);
         self.ask_old_packs(cluster);
-        self.retry(cluster);
+        self.storages_changed();
     }
 
     /// Answers with orders from one on: all for clients, the first approved one for storages.

@@ -57,6 +57,10 @@ pub(crate) struct Transactions {
     by_ttid: BTreeMap<Ttid, Transaction>,
     by_client: BTreeMap<LinkId, BTreeSet<Ttid>>,
     by_tid: BTreeMap<Tid, Ttid>,
+    /// Those that are to do without some storages.
+    failed: BTreeSet<Ttid>,
+    /// Those whose outcome somebody has asked for, by connection.
+    asked: BTreeMap<LinkId, BTreeSet<Ttid>>,
 }
 
 impl Transactions {
@@ -100,6 +104,42 @@ impl Transactions {
         assert!(before.is_none(), "{ttid:?} is given out once");
     }
 
+    /// How many belong to a connection.
+    pub(crate) fn count_of(&self, client: LinkId) -> usize {
+        self.by_client.get(&client).map_or(0, BTreeSet::len)
+    }
+
+    /// Takes note of storages that a transaction is to do without.
+    pub(crate) fn set_failed(&mut self, ttid: Ttid, failed: BTreeSet<Nid>) {
+        if let Some(transaction) = self.by_ttid.get_mut(&ttid) {
+            transaction.failed = failed;
+            self.failed.insert(ttid);
+        }
+    }
+
+    /// Storages that other transactions are to do without.
+    pub(crate) fn failed_of_others(&self, ttid: Ttid) -> impl Iterator<Item = Nid> {
+        let others = self.failed.iter().filter(move |other| **other != ttid);
+        others.flat_map(|other| self.by_ttid[other].failed.iter().copied())
+    }
+
+    /// Has a request wait for the outcome of a transaction; false if it is over.
+    pub(crate) fn ask_outcome(&mut self, ttid: Ttid, link: LinkId, request: u32) -> bool {
+        let Some(transaction) = self.by_ttid.get_mut(&ttid) else { return false };
+        transaction.outcome.push((link, request));
+        self.asked.entry(link).or_default().insert(ttid);
+        true
+    }
+
+    /// Forgets requests of a connection that ended.
+    pub(crate) fn outcome_lost(&mut self, link: LinkId) {
+        for ttid in self.asked.remove(&link).unwrap_or_default() {
+            if let Some(transaction) = self.by_ttid.get_mut(&ttid) {
+                transaction.outcome.retain(|(other, _)| *other != link);
+            }
+        }
+    }
+
     /// From now on it only goes forward.
     pub(crate) fn finish(&mut self, ttid: Ttid, finish: Finish) {
         self.by_tid.insert(finish.tid, ttid);
@@ -119,6 +159,15 @@ impl Transactions {
         }
         if let Some(finish) = &transaction.finish {
             self.by_tid.remove(&finish.tid);
+        }
+        self.failed.remove(&ttid);
+        for (link, _) in &transaction.outcome {
+            if let Some(asked) = self.asked.get_mut(link) {
+                asked.remove(&ttid);
+                if asked.is_empty() {
+                    self.asked.remove(link);
+                }
+            }
         }
         Some(transaction)
     }
@@ -151,6 +200,11 @@ impl Transactions {
         let owned: usize = self.by_client.values().map(BTreeSet::len).sum();
         let with_client = self.by_ttid.values().filter(|one| one.client.is_some()).count();
         assert_eq!(owned, with_client);
+        for (ttid, transaction) in &self.by_ttid {
+            assert!(transaction.failed.is_empty() || self.failed.contains(ttid), "{ttid:?}");
+            let mut asking = transaction.outcome.iter();
+            assert!(asking.all(|(link, _)| self.asked[link].contains(ttid)), "{ttid:?}");
+        }
         let finishing = self.by_ttid.values().filter(|one| one.finish.is_some()).count();
         assert_eq!(self.by_tid.len(), finishing);
         for (tid, ttid) in &self.by_tid {

@@ -12,4 +12,5 @@ mod replication;
 mod restart;
 mod start;
 mod truncation;
+mod waiting;
 mod world;

@@ -31,6 +31,8 @@ pub(super) struct Peer {
     link: LinkId,
     remote: LinkId,
     pub(super) came: VecDeque<Came>,
+    /// Whether the master reads nothing from it.
+    pub(super) is_paused: bool,
     pub(super) nid: Option<Nid>,
 }
 
@@ -98,7 +100,7 @@ impl World {
         self.accepted += 1;
         let remote = LinkId::accepted(self.accepted);
         links.feed(Event::Connected { link });
-        let peer = Peer { links, link, remote, came: VecDeque::new(), nid: None };
+        let peer = Peer { links, link, remote, came: VecDeque::new(), is_paused: false, nid: None };
         self.peers.insert(name, peer);
         let event = Event::Accepted { link: remote, address: address(2000) };
         self.master.handle(self.now, event);
@@ -300,7 +302,11 @@ impl World {
                 let Some(name) = by_remote(&mut self.peers, link) else { return };
                 self.peer(name).came.push_back(Came::Closed);
             }
-            Action::Connect { .. } | Action::Read { .. } => {}
+            Action::Read { link, on } => {
+                let Some(name) = by_remote(&mut self.peers, link) else { return };
+                self.peer(name).is_paused = !on;
+            }
+            Action::Connect { .. } => {}
         }
     }
 
