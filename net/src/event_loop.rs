@@ -144,7 +144,8 @@ impl EventLoop {
     pub fn turn<M: Machine>(&mut self, machine: &mut M, wait_max: Option<Duration>) {
         self.carry_out(machine.links());
         let moment = clock::monotonic();
-        let wait = self.wait(machine.deadline(), moment);
+        let deadline = [machine.deadline(), machine.links().deadline()].into_iter().flatten().min();
+        let wait = self.wait(deadline, moment);
         let wait = wait.into_iter().chain(wait_max).min();
         self.stalls.turns.record(moment.saturating_sub(self.now.monotonic));
         match self.poll.poll(&mut self.events, wait) {

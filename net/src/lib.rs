@@ -11,6 +11,7 @@
 mod address;
 mod bootstrap;
 mod clock;
+mod closing;
 mod codec;
 mod connection;
 mod drive;

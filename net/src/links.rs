@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use crate::address::Address;
+use crate::closing::Closing;
 use crate::codec::Limits;
 use crate::connection::{CloseReason, Connection, Packet};
 use crate::event::{Action, Event};
@@ -134,7 +135,8 @@ pub struct Links<C> {
     dirty: BTreeSet<LinkId>,
     reconnect_delay: Duration,
     attempts: BTreeMap<Address, Duration>,
-    /// Of the monotonic clock, as far as known: for warnings only.
+    closing: Closing,
+    /// Of the monotonic clock, as far as known: for warnings, and for what is being closed.
     now: Duration,
     complaints: Complaints,
 }
@@ -152,14 +154,26 @@ impl<C> Links<C> {
             dirty: BTreeSet::new(),
             reconnect_delay,
             attempts: BTreeMap::new(),
+            closing: Closing::default(),
             now: Duration::ZERO,
             complaints: Complaints::default(),
         }
     }
 
-    /// Tells what time it is, by the monotonic clock, to space warnings out.
+    /// Tells the time of the monotonic clock: for warnings, and for peers that take no last words.
     pub fn tell_time(&mut self, now: Duration) {
         self.now = now;
+        let links = &self.links;
+        let stuck = self.closing.stuck(now, |link| Some(links.get(&link)?.queued()));
+        for link in stuck {
+            self.abort(link);
+        }
+    }
+
+    /// When [`Links::tell_time`] has something to do.
+    pub(crate) fn deadline(&mut self) -> Option<Duration> {
+        let links = &self.links;
+        self.closing.deadline(|link| Some(links.get(&link)?.queued()))
     }
 
     /// Opens a connection. It can be sent to at once, and the peer counts as identified: it is the
@@ -317,7 +331,9 @@ impl<C> Links<C> {
     pub fn close(&mut self, link: LinkId) {
         match self.links.get_mut(&link) {
             Some(found) if found.connected => {
-                found.closing = true;
+                if !std::mem::replace(&mut found.closing, true) {
+                    self.closing.add(self.now, link, found.queued());
+                }
                 self.dirty.insert(link);
             }
             _ => self.abort(link),
@@ -360,7 +376,7 @@ impl<C> Links<C> {
 
     /// Bytes that wait to be sent on a connection.
     pub fn queued(&self, link: LinkId) -> usize {
-        self.links.get(&link).map_or(0, |found| found.connection.queue.length())
+        self.links.get(&link).map_or(0, Link::queued)
     }
 
     /// The next action to carry out.
@@ -436,8 +452,9 @@ impl<C> Links<C> {
 
     /// Ends a connection for something that the peer did. What it asked before is still answered.
     fn fail(&mut self, link: LinkId, reason: CloseReason) {
-        let Some(found) = self.open(link) else { return };
+        let Some(found) = self.links.get_mut(&link).filter(|found| !found.closing) else { return };
         found.closing = true;
+        self.closing.add(self.now, link, found.queued());
         let requests = found.connection.take_asked();
         let address = found.address.clone();
         self.dirty.insert(link);
@@ -456,6 +473,10 @@ impl<C> Links<C> {
 }
 
 impl<C> Link<C> {
+    fn queued(&self) -> usize {
+        self.connection.queue.length()
+    }
+
     fn is_read(&self) -> bool {
         !self.closing && !self.paused && !self.held
     }

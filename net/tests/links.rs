@@ -361,6 +361,23 @@ fn who_takes_nothing_of_what_it_did_not_ask_for_is_given_up() {
 }
 
 #[test]
+fn who_takes_nothing_of_the_last_words_is_given_up() {
+    let mut server = Side::accepted();
+    let time = |seconds| Duration::from_secs(seconds);
+    server.links.tell_time(time(100));
+    server.links.answer(ACCEPTED, 1, &loaded(1, Bytes::from(vec![7; 1 << 20])));
+    server.links.close(ACCEPTED);
+    assert_eq!(server.send(1000).len(), 1000);
+    server.links.tell_time(time(109));
+    assert_eq!(server.send(1).len(), 0, "nothing is to be carried out");
+    server.links.tell_time(time(110));
+    assert!(!server.is_closed(), "it took something");
+    server.links.tell_time(time(120));
+    server.send(0);
+    assert!(server.is_closed());
+}
+
+#[test]
 fn an_address_is_not_connected_to_again_before_the_delay() {
     let second = Duration::from_secs(1);
     let mut links = Links::<()>::new(second);
