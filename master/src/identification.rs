@@ -125,6 +125,14 @@ impl Applicant {
             // A temporary id is given anew.
             return if is_storage { Err("already connected".to_owned()) } else { Ok(None) };
         }
+        if is_storage
+            && let (Some(nid), Some(other)) = (by_nid, by_address)
+            && nid != other
+            && cluster.nodes.get(other).is_some_and(|node| node.id_timestamp.is_some())
+        {
+            // Whoever looks for the other one would find this one.
+            return Err(format!("this is the address of {other}, which has to be dropped first"));
+        }
         let same_type = |nid: &Nid| nid.node_type() == Some(self.node_type);
         // A storage that lost its id is known by its address.
         Ok(by_nid.or(by_address.filter(|_| self.nid.is_none())).filter(same_type))
@@ -179,6 +187,19 @@ impl Applicant {
         partitions
     }
 
+    /// Takes an address from a node that was remembered with it: nobody may be told of two nodes with
+    /// one address, as NEO/py's nodes take them for one then.
+    fn take_address(&self, cluster: &mut Cluster, nid: Nid) {
+        let other = self.address.as_ref().and_then(|own| cluster.nodes.nid_of_address(own));
+        let Some(other) = other.filter(|other| *other != nid) else { return };
+        tracing::warn!(%other, %nid, "a node has the address that another one had");
+        cluster.nodes.forget_address(other);
+        if other.node_type() == Some(NodeType::Storage) {
+            cluster.commit(Command::Storage { nid: other, address: None });
+        }
+        cluster.broadcast_nodes(&[other]);
+    }
+
     fn join(&self, cluster: &mut Cluster, state: NodeState, known: Option<Nid>) -> Verdict {
         let wanted = known.or(self.nid.filter(|nid| nid.node_type() == Some(self.node_type)));
         let nid = match known {
@@ -190,6 +211,7 @@ impl Applicant {
             return Verdict::Refused;
         };
         tracing::info!(%nid, node_type = %self.node_type, %state, "accepted");
+        self.take_address(cluster, nid);
         let mut node = Node::absent(self.node_type, self.address.clone());
         node.id_timestamp = Some(cluster.id_clock.next(cluster.now.unix));
         node.details = Details::of(self.node_type, &self.extra);

@@ -132,19 +132,26 @@ impl Nodes {
         })
     }
 
-    /// Takes in a node, or replaces what was known of it. Who had its address has none any more.
+    /// Takes in a node, or replaces what was known of it. Nobody else may have its address.
     pub(crate) fn insert(&mut self, nid: Nid, node: Node) {
         self.remove(nid);
-        if let Some(address) = &node.address
-            && let Some(other) = self.by_address.insert(address.clone(), nid)
-            && let Some(other) = self.by_nid.get_mut(&other)
-        {
-            other.address = None;
+        if let Some(address) = &node.address {
+            let other = self.by_address.insert(address.clone(), nid);
+            assert!(other.is_none(), "{nid} has the address of {other:?}");
         }
         if let Some(link) = node.link {
             self.by_link.insert(link, nid);
         }
         self.by_nid.insert(nid, node);
+    }
+
+    /// Takes note that a node is not where it was any more.
+    pub(crate) fn forget_address(&mut self, nid: Nid) {
+        if let Some(node) = self.by_nid.get_mut(&nid)
+            && let Some(address) = node.address.take()
+        {
+            self.by_address.remove(&address);
+        }
     }
 
     /// Forgets a node.

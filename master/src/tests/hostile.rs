@@ -61,6 +61,49 @@ fn a_second_storage_with_the_same_id_or_address() {
 }
 
 #[test]
+fn r21_a_storage_does_not_take_the_address_of_another() {
+    let options = crate::MasterOptions { replicas: 2, ..options() };
+    let mut world = running(options, &["s1", "s2", "s3"]);
+    world.lose("s2");
+    world.lose("s3");
+    world.identify("s3", NodeType::Storage, Some(storage(3)), Some(2002), Extra::default());
+    let text = refused(&mut world, "s3", ErrorCode::ProtocolError);
+    assert!(text.contains("the address of S2"), "{text}");
+    // S2 is found where it was.
+    world.join_storage("s2", Some(storage(2)), 2002);
+    world.lose("s2");
+    let nid = storage(2);
+    world.ask("admin", Message::SetNodeState { nid, state: model::NodeState::Unknown });
+    assert_eq!(world.join_storage("s3", Some(storage(3)), 2002), storage(3));
+}
+
+#[test]
+fn r21_nobody_is_told_of_two_nodes_with_one_address() {
+    let disk = engine::disk::MemoryDisk::new(1);
+    let options = crate::MasterOptions { autostart: Some(2), replicas: 1, ..options() };
+    let none = std::time::Duration::ZERO;
+    let mut world = World::open(options.clone(), Some(&disk), none).unwrap();
+    world.join_storage("s1", None, 2001);
+    world.join_storage("s2", None, 2002);
+    world.serve_all(&["s1", "s2"], &Answers::empty());
+    drop(world);
+
+    // The other one, whose address is only remembered, listens elsewhere since.
+    let mut world = World::open(options, Some(&disk), none).unwrap();
+    world.join_admin();
+    world.join_storage("s2", Some(storage(2)), 2001);
+    let mut told = Vec::new();
+    for came in world.skip("admin") {
+        if let Came::Request(_, Message::NotifyNodeInformation { nodes, .. }) = came {
+            told.extend(nodes.into_iter().map(|node| (node.nid, node.address)));
+        }
+    }
+    let expected = [(Some(storage(1)), None), (Some(storage(2)), Some(address(2001)))];
+    assert_eq!(told, expected);
+    assert_eq!(world.join_storage("s1", Some(storage(1)), 2002), storage(1));
+}
+
+#[test]
 fn a_temporary_id_in_use_is_replaced() {
     let mut world = running(options(), &["s1"]);
     let first = world.join_client("c1");
