@@ -10,7 +10,7 @@ use crate::log::Command;
 use crate::operation::check_replicas;
 use crate::phase::{Next, Phase};
 use crate::recovery::Impulse;
-use crate::table::{LiveTable, dropped, outdated, tweaked};
+use crate::table::{LiveTable, dropped, tweaked};
 
 /// What is answered: a text that confirms, or one that denies.
 type Outcome = Result<String, String>;
@@ -105,7 +105,7 @@ fn set_node_state(
     nid: Nid,
     state: NodeState,
 ) {
-    match changes_of_node(cluster, nid, state) {
+    match changes_of_node(cluster, phase, nid, state) {
         Err(text) => cluster.wire.refuse(link, id, ErrorCode::Denied, text),
         Ok(changes) => {
             let before = cluster.nodes.get(nid).map(|node| node.state);
@@ -123,11 +123,15 @@ fn set_node_state(
 /// Whether a node can be killed or dropped, and what that changes of the table at least.
 fn changes_of_node(
     cluster: &Cluster,
+    phase: &Phase,
     nid: Nid,
     state: NodeState,
 ) -> Result<Vec<model::CellChange>, String> {
     if nid == cluster.nid {
         return Err("can not kill primary master node".to_owned());
+    }
+    if matches!(phase, Phase::Stopping(_)) {
+        return Err("SetNodeState cannot be used in STOPPING state".to_owned());
     }
     let node = cluster.nodes.get(nid).ok_or("unknown node")?;
     let fits = match node.node_type {
@@ -146,8 +150,13 @@ fn changes_of_node(
     if table.is_running(nid) && !table.is_operational_without(&without) {
         return Err(format!("refuse to drop {nid}: the cluster can not do without it"));
     }
-    if !changes.is_empty() {
-        only_running(cluster, "SetNodeState")?;
+    if let (NodeState::Unknown, false, Phase::Recovering(recovery)) =
+        (state, changes.is_empty(), phase)
+    {
+        // What is dropped has to be in the table that counts, whatever the node itself has.
+        recovery.can_do_without(cluster, nid).map_err(|reason| {
+            format!("refuse to drop {nid}, as the other cells are not known well enough: {reason}")
+        })?;
     }
     Ok(changes)
 }
@@ -156,9 +165,9 @@ fn changes_of_node(
 fn kill(cluster: &mut Cluster, phase: &mut Phase, link: LinkId, id: u32, nid: Nid, is_down: bool) {
     cluster.set_node_state(nid, NodeState::Down);
     disconnect(cluster, nid, NodeState::Down);
-    if cluster.state == ClusterState::Running {
-        let changes = outdated(cluster.table(), None);
-        cluster.change_table(None, changes);
+    // Recovery finds out anew who is there.
+    if cluster.state != ClusterState::Recovering {
+        cluster.outdate(nid, None);
     }
     left(cluster, phase, nid);
     let text = if is_down { "node already in DOWN state" } else { "state changed" };

@@ -164,9 +164,13 @@ impl Cluster {
         Some(Message::NotifyPartitionChanges { table_id, replicas, changes })
     }
 
-    /// Makes the next version of the table and tells all but masters.
+    /// Makes the next version of the table and tells all but masters; in recovery only admins, since
+    /// the others get the whole table when it is over.
     pub(crate) fn change_table(&mut self, replicas: Option<u32>, changes: Vec<CellChange>) {
         if let Some(message) = self.next_table(replicas, changes) {
+            if self.state == ClusterState::Recovering {
+                return self.send_to_all(NodeType::Admin, &message);
+            }
             let storages = self.nodes.of_type(NodeType::Storage);
             // Who truncates gets the whole table afterwards.
             let storages = storages.filter(|(_, node)| !node.is_truncating);
@@ -224,18 +228,28 @@ impl Cluster {
                 self.nodes.disconnect(nid);
                 self.set_node_state(nid, NodeState::Down);
                 self.broadcast_nodes(&[nid]);
-                let is_late = self.ledger.remembered().late_truncations.contains_key(&nid);
-                if self.truncate.is_some() && !is_late {
-                    return self.follow_with(Next::FallBack { truncate: None });
+                if !self.outdate(nid, Some(nid)) {
+                    return;
                 }
-                let changes = outdated(self.table(), Some(nid));
-                self.change_table(None, changes);
             }
         }
         if !self.table().is_operational() {
             tracing::warn!("no longer operational");
             self.follow_with(Next::FallBack { truncate: None });
         }
+    }
+
+    /// Outdates cells of storages that are not there any more: of one that went just now, which was
+    /// perhaps `lost`. False if recovery has to begin anew instead: it was about to truncate.
+    pub(crate) fn outdate(&mut self, nid: Nid, lost: Option<Nid>) -> bool {
+        let is_late = self.ledger.remembered().late_truncations.contains_key(&nid);
+        if self.truncate.is_some() && !is_late {
+            self.follow_with(Next::FallBack { truncate: None });
+            return false;
+        }
+        let changes = outdated(self.table(), lost);
+        self.change_table(None, changes);
+        true
     }
 
     /// Running storages that may get cells, in order of id.

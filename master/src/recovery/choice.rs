@@ -78,6 +78,20 @@ impl Recovery {
         chosen.map_err(Obstacle::Waiting)
     }
 
+    /// That the table is the newest one, and can be read without a storage that is to be dropped.
+    pub(crate) fn can_do_without(&self, cluster: &Cluster, nid: Nid) -> Result<(), String> {
+        let impulse = Impulse::Operator;
+        match self.choose(cluster, impulse) {
+            Err(obstacle @ (Obstacle::Entering(_) | Obstacle::Trouble(_))) => {
+                Err(obstacle.to_string())
+            }
+            // Perhaps for the one that is to be dropped.
+            Err(Obstacle::Waiting(_)) | Ok(_) => {
+                self.readable_ones(cluster, impulse, Some(nid)).map(drop)
+            }
+        }
+    }
+
     /// The storages whose usage decides whether empty ones may count: all with readable cells, if
     /// nothing else says already that something was given out.
     pub(super) fn unasked_of_usage(&self, cluster: &Cluster) -> Vec<Nid> {
@@ -91,9 +105,8 @@ impl Recovery {
         if !are_there || are_full {
             return Vec::new();
         }
-        let is_unasked = |nid: &Nid| {
-            self.reports.get(*nid).is_some_and(|report| report.usage == Usage::Unasked)
-        };
+        let is_unasked =
+            |nid: &Nid| self.reports.get(*nid).is_some_and(|report| report.usage == Usage::Unasked);
         readable.into_iter().filter(is_unasked).collect()
     }
 
@@ -115,6 +128,9 @@ impl Recovery {
 
     fn of_table(&self, cluster: &Cluster, impulse: Impulse) -> Result<BTreeSet<Nid>, String> {
         let table = cluster.table();
+        if impulse == Impulse::None {
+            return self.all_needed(cluster);
+        }
         if cluster.truncate.is_some() && !cluster.ledger.is_kept() {
             // Who is not there would come back with what the others have truncated.
             let absent = table.nodes().into_iter();
@@ -123,32 +139,60 @@ impl Recovery {
                 format!("a truncation is to be done by all, and there is no log for it: {reason}")
             })?;
         }
-        if let Some(newest) = self.newest.filter(|newest| *newest > table.table().id()) {
-            return Err(format!("no storage that is there has partition table {newest}"));
-        }
-        let empty_ones_count = self.empty_ones_count(cluster, impulse);
-        let holds = |nid: Nid| {
-            cluster.nodes.link(nid).is_some() && (self.reports.has_table(nid) || empty_ones_count)
+        self.readable_ones(cluster, impulse, None)
+    }
+
+    /// All storages with readable cells; all of the table, if a truncation is to be done.
+    fn all_needed(&self, cluster: &Cluster) -> Result<BTreeSet<Nid>, String> {
+        self.has_newest(cluster)?;
+        let table = cluster.table();
+        let empty_ones_count = self.empty_ones_count(cluster, Impulse::None);
+        let needed = match cluster.truncate {
+            Some(_) => table.nodes(),
+            None => table.readable_nodes(),
         };
-        let readable = table.readable_nodes();
-        if impulse == Impulse::None {
-            let needed = if cluster.truncate.is_some() { table.nodes() } else { readable };
-            let lacking = needed.iter().copied().filter(|nid| !holds(*nid)).collect();
-            return self.all_of(cluster, lacking).map(|()| needed);
-        }
+        let lacking = needed.iter().copied();
+        let lacking = lacking.filter(|nid| !self.holds(cluster, *nid, empty_ones_count));
+        self.all_of(cluster, lacking.collect()).map(|()| needed)
+    }
+
+    /// Storages that are there and have readable cells, if they have one of each partition. One may
+    /// be left out.
+    fn readable_ones(
+        &self,
+        cluster: &Cluster,
+        impulse: Impulse,
+        without: Option<Nid>,
+    ) -> Result<BTreeSet<Nid>, String> {
+        self.has_newest(cluster)?;
+        let table = cluster.table();
+        let empty_ones_count = self.empty_ones_count(cluster, impulse);
+        let holds = |nid: Nid| Some(nid) != without && self.holds(cluster, nid, empty_ones_count);
         let unreadable: Vec<PartitionId> = table
             .partitions()
             .iter()
             .filter(|partition| !table.table().readable(*partition).any(holds))
             .collect();
         let lacking = unreadable.iter().flat_map(|partition| table.table().readable(*partition));
+        let lacking = lacking.filter(|nid| Some(*nid) != without);
         if let Err(reason) = self.all_of(cluster, lacking.collect()) {
             return Err(format!("no readable cell of partition {}: {reason}", listed(&unreadable)));
         }
         match unreadable.is_empty() {
-            true => Ok(readable.into_iter().filter(|nid| holds(*nid)).collect()),
+            true => Ok(table.readable_nodes().into_iter().filter(|nid| holds(*nid)).collect()),
             false => Err(format!("no cell of partition {} is readable", listed(&unreadable))),
         }
+    }
+
+    fn has_newest(&self, cluster: &Cluster) -> Result<(), String> {
+        match self.newest.filter(|newest| *newest > cluster.table().table().id()) {
+            Some(newest) => Err(format!("no storage that is there has partition table {newest}")),
+            None => Ok(()),
+        }
+    }
+
+    fn holds(&self, cluster: &Cluster, nid: Nid, empty_ones_count: bool) -> bool {
+        cluster.nodes.link(nid).is_some() && (self.reports.has_table(nid) || empty_ones_count)
     }
 
     /// That nobody is lacking; else who is, and why.

@@ -247,7 +247,9 @@ impl Recovery {
     fn empty_ones(&self, cluster: &Cluster) -> Vec<CellChange> {
         let table = cluster.table();
         let cells = table.cells().filter(|(_, cell)| {
-            cell.state.is_readable() && table.is_running(cell.nid) && !self.reports.has_table(cell.nid)
+            cell.state.is_readable()
+                && table.is_running(cell.nid)
+                && !self.reports.has_table(cell.nid)
         });
         cells
             .map(|(partition, cell)| {

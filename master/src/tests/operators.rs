@@ -184,6 +184,77 @@ fn table_commands_are_for_a_running_cluster() {
 }
 
 #[test]
+fn a_node_with_cells_can_be_dropped_in_recovery_once_the_others_are_known() {
+    let mut world = World::new(options());
+    world.join_admin();
+    let answers = Answers::with_table(5, 1, rows(&["1U 2U", "1U 2U", "1O 2U", "1U 2U"]));
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.serve("s1", &answers);
+    let (code, text) = set_state(&mut world, 2, NodeState::Unknown);
+    assert_eq!(code, ErrorCode::Denied);
+    assert!(text.contains("the only readable copy of partition 2"), "{text}");
+    world.lose("s1");
+
+    let answers = Answers::with_table(6, 1, rows(&["1U 2U", "1U 2U", "1U 2U", "1U 2U"]));
+    world.join_storage("s1", Some(storage(1)), 2001);
+    let (id, _) = world.until("s1", "AskRecovery");
+    let table_id = Some(model::PartitionTableId::new(6));
+    let (backup_tid, truncate_tid) = (None, None);
+    world.answer("s1", id, Message::AnswerRecovery { table_id, backup_tid, truncate_tid });
+    let (code, text) = set_state(&mut world, 2, NodeState::Unknown);
+    assert_eq!(code, ErrorCode::Denied, "nobody knows that table yet: {text}");
+    world.serve("s1", &answers);
+    let (code, text) = set_state(&mut world, 1, NodeState::Unknown);
+    assert_eq!(code, ErrorCode::Denied);
+    assert!(text.contains("waiting for S2"), "{text}");
+    let (code, text) = set_state(&mut world, 2, NodeState::Unknown);
+    assert_eq!((code, text.as_str()), (ErrorCode::Ack, "node permanently removed"));
+    world.serve("s1", &answers);
+    assert_eq!(world.state(), ClusterState::Running, "nobody is missing");
+    assert_eq!(world.table(), (Some(7), vec!["1U".to_owned(); 4]));
+}
+
+#[test]
+fn a_node_with_cells_can_be_killed_in_recovery() {
+    let mut world = World::new(options());
+    world.join_admin();
+    let answers = Answers::with_table(5, 1, rows(&["1U 2U", "1U 2U", "1U 2U", "1U 2U"]));
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.serve("s1", &answers);
+    let (code, text) = set_state(&mut world, 1, NodeState::Down);
+    assert_eq!((code, text.as_str()), (ErrorCode::Ack, "state changed"));
+    assert!(world.is_closed("s1"));
+    assert_eq!(world.table(), (Some(5), vec!["1U 2U".to_owned(); 4]), "nothing is known to miss");
+    assert_eq!(world.state(), ClusterState::Recovering);
+}
+
+#[test]
+fn nodes_with_cells_can_be_killed_and_dropped_while_it_is_verified() {
+    let mut world = World::new(options());
+    world.join_admin();
+    let answers = Answers::with_table(5, 2, rows(&["1U 2U 3O", "1U 2U", "1U 2U", "1U 2U"]));
+    for (number, name) in [(1, "s1"), (2, "s2")] {
+        world.join_storage(name, Some(storage(u32::from(number))), 2000 + number);
+    }
+    for name in ["s1", "s2"] {
+        while world.peer(name).came.iter().any(|came| match came {
+            Came::Request(_, message) => message.name() != "AskLockedTransactions",
+            _ => true,
+        }) {
+            world.serve_one(name, &answers);
+        }
+    }
+    assert_eq!(world.state(), ClusterState::Verifying);
+    let (code, text) = set_state(&mut world, 3, NodeState::Unknown);
+    assert_eq!((code, text.as_str()), (ErrorCode::Ack, "node permanently removed"));
+    let (code, text) = set_state(&mut world, 2, NodeState::Down);
+    assert_eq!((code, text.as_str()), (ErrorCode::Ack, "state changed"));
+    assert_eq!(world.table(), (Some(7), vec!["1U 2O".to_owned(); 4]));
+    world.serve("s1", &answers);
+    assert_eq!(world.state(), ClusterState::Running);
+}
+
+#[test]
 fn replicas_are_compared_by_few_nodes() {
     let mut world = running(MasterOptions { replicas: 1, ..options() }, &["s1", "s2"]);
     let partitions = OrderedMap((0..4).map(|number| (PartitionId::new(number), None)).collect());

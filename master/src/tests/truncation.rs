@@ -96,7 +96,8 @@ fn r18_what_a_late_storage_has_to_truncate_outlives_the_master_and_concerns_nobo
     world.join_storage("s2", Some(storage(2)), 2002);
     let newest = Answers { truncate: None, ..first_answers(tid) };
     let asked = world.serve("s2", &second_answers(Some(tid)));
-    let expected = ["NotifyNodeInformation", "AskRecovery", "Truncate", "AskLastIDs", "AskRecovery"];
+    let expected =
+        ["NotifyNodeInformation", "AskRecovery", "Truncate", "AskLastIDs", "AskRecovery"];
     assert_eq!(asked, expected);
     let asked = world.serve("s1", &newest);
     assert!(!asked.contains(&"Truncate"), "{asked:?}");
