@@ -1,6 +1,7 @@
 //! What the machines of all states share.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use model::{CellChange, ClusterState, Nid, NodeState, NodeType, Now, PartitionTable, Tid};
 use net::{Address, LinkId, Message, NodeInformation};
@@ -28,6 +29,8 @@ pub(crate) struct Cluster {
     /// None before one is found or made.
     pub(crate) table: Option<LiveTable>,
     pub(crate) ids: Ids,
+    /// When some were given out last.
+    pub(crate) ids_used_at: Option<Duration>,
     pub(crate) packs: Packs,
     pub(crate) ledger: Ledger,
     pub(crate) state: ClusterState,
@@ -261,8 +264,14 @@ impl Cluster {
         .collect()
     }
 
-    /// Makes sure that enough ids are reserved for a while.
+    /// Makes sure that enough ids are reserved for a while, now that some are given out.
     pub(crate) fn reserve_ids(&mut self) {
+        self.ids_used_at = Some(self.now.monotonic);
+        self.renew_ids();
+    }
+
+    /// Makes sure that enough ids are reserved for a while.
+    pub(crate) fn renew_ids(&mut self) {
         let tid = self.ids.tids_to_reserve(self.now.unix);
         let oid = self.ids.oids_to_reserve();
         if let Some(tid) = tid {
@@ -273,6 +282,14 @@ impl Cluster {
         }
         if tid.is_some() || oid.is_some() {
             self.learn_reserved();
+        }
+    }
+
+    /// Gives back what was reserved and not given out, at an orderly end: a restart goes on at once.
+    pub(crate) fn release_ids(&mut self) {
+        if !self.ids.is_closed() {
+            let (tid, oid) = self.ids.close();
+            self.ledger.propose(Command::Released { oid, tid });
         }
     }
 

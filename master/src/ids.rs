@@ -6,10 +6,10 @@ use model::{Oid, PartitionCount, Tid, Ttid, UtcTime};
 
 /// How many oids are reserved ahead in the log.
 const OIDS_AHEAD: u64 = 65_536;
-/// How far ahead tids are reserved in the log.
-const TIDS_AHEAD: Duration = Duration::from_secs(10);
+/// How far ahead tids are reserved in the log. After a crash they may be so far ahead of the clock.
+const TIDS_AHEAD: Duration = Duration::from_secs(1);
 /// When less than this is left of the reserved tids, more are reserved.
-const TIDS_AHEAD_LOW: Duration = Duration::from_secs(6);
+const TIDS_AHEAD_LOW: Duration = Duration::from_millis(750);
 
 /// Why no id can be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +43,8 @@ pub(crate) struct Ids {
     /// What the log was asked for.
     requested_tid: Tid,
     requested_oid: Oid,
+    /// Nothing is given out any more.
+    is_closed: bool,
 }
 
 impl Ids {
@@ -58,6 +60,7 @@ impl Ids {
             reserved_oid,
             requested_tid: reserved_tid,
             requested_oid: reserved_oid,
+            is_closed: false,
         }
     }
 
@@ -109,6 +112,16 @@ impl Ids {
         self.requested_oid = self.requested_oid.max(self.reserved_oid);
     }
 
+    /// Gives out nothing any more. Returns the least marks that cover all that was given out.
+    pub(crate) fn close(&mut self) -> (Tid, Oid) {
+        self.is_closed = true;
+        (self.used_tid, self.last_oid.max(self.used_oid))
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// A ttid of the present time, later than all others.
     pub(crate) fn next_ttid(&mut self, unix: Duration) -> Result<Ttid, IdError> {
         let tid = Tid::next_after(unix, self.used_tid).ok_or(IdError::Exhausted)?;
@@ -149,7 +162,7 @@ impl Ids {
     pub(crate) fn next_oids(&mut self, count: u32) -> Result<Vec<Oid>, IdError> {
         let first = self.last_oid.max(self.used_oid).get();
         let last = first.checked_add(u64::from(count)).ok_or(IdError::Exhausted)?;
-        if last > self.reserved_oid.get() {
+        if self.is_closed || last > self.reserved_oid.get() {
             return Err(IdError::Reserve(last));
         }
         self.last_oid = Oid::new(last);
@@ -163,7 +176,7 @@ impl Ids {
 
     /// Up to where tids should be reserved, if little is left. The log is to be asked for that.
     pub(crate) fn tids_to_reserve(&mut self, unix: Duration) -> Option<Tid> {
-        if self.requested_tid >= self.after(unix, TIDS_AHEAD_LOW) {
+        if self.is_closed || self.requested_tid >= self.after(unix, TIDS_AHEAD_LOW) {
             return None;
         }
         self.requested_tid = self.after(unix, TIDS_AHEAD);
@@ -178,7 +191,7 @@ impl Ids {
 
     /// Takes note of oids that were asked for and not given: the log is to be asked for this.
     pub(crate) fn more_oids(&mut self, mark: u64) -> Option<Oid> {
-        if self.requested_oid.get() >= mark {
+        if self.is_closed || self.requested_oid.get() >= mark {
             return None;
         }
         self.requested_oid = Oid::new(mark.saturating_add(OIDS_AHEAD));
@@ -187,7 +200,7 @@ impl Ids {
 
     /// The same for tids.
     pub(crate) fn more_tids(&mut self, mark: u64) -> Option<Tid> {
-        if self.requested_tid.get() >= mark {
+        if self.is_closed || self.requested_tid.get() >= mark {
             return None;
         }
         self.requested_tid = Tid::new(mark);
@@ -195,7 +208,7 @@ impl Ids {
     }
 
     fn give_tid(&mut self, unix: Duration, tid: Tid) -> Result<(), IdError> {
-        if tid > self.reserved_tid {
+        if self.is_closed || tid > self.reserved_tid {
             return Err(IdError::Reserve(self.after(unix, TIDS_AHEAD).max(tid).get()));
         }
         self.used_tid = tid;

@@ -16,7 +16,7 @@ use crate::identification::{Applicant, Verdict, Waiting};
 use crate::ids::Ids;
 use crate::log::{Command, Ledger};
 use crate::nodes::{IdClock, Node, Nodes};
-use crate::operation::{Awaited, Operation, Packs};
+use crate::operation::{Awaited, Operation, Packs, leave_operation};
 use crate::options::{MasterExit, MasterOptions};
 use crate::phase::{Next, Phase};
 use crate::recovery::{Impulse, Recovery};
@@ -27,8 +27,11 @@ use crate::wire::{Asked, Wire};
 
 /// How long commits that are on their way may take once the process is told to end.
 const TERMINATION_MAX: Duration = Duration::from_secs(5);
-/// How often ids are reserved ahead while there are clients.
-const RESERVATION_INTERVAL: Duration = Duration::from_secs(3);
+/// How often ids are reserved ahead while some are given out, so that nobody waits for the log.
+const RESERVATION_INTERVAL: Duration = Duration::from_millis(250);
+/// Who begins after such a time without anybody waits for the log once: an idle cluster does not
+/// write.
+const RESERVATION_TIME: Duration = Duration::from_secs(10);
 
 /// A master node: finds or makes the partition table, decides on transactions in doubt, gives out
 /// ids, coordinates commits, and stops the cluster in good order.
@@ -83,6 +86,7 @@ impl Master {
             id_clock: IdClock::new(),
             table: None,
             ids,
+            ids_used_at: None,
             packs: Packs::default(),
             ledger,
             state: ClusterState::Recovering,
@@ -313,6 +317,9 @@ impl Master {
 
     /// Does what is to follow, until nothing is.
     fn settle(&mut self) {
+        if self.exit.is_some() {
+            return;
+        }
         self.lose_closed();
         // What follows a change is for when that is durable.
         while !self.cluster.wire.is_held() {
@@ -367,6 +374,7 @@ impl Master {
                 self.phase = Phase::Stopping(Stopping::begin(cluster, operation));
             }
             Next::End(exit) => {
+                self.terminating.get_or_insert(cluster.now.monotonic);
                 self.exit = Some(exit);
                 return;
             }
@@ -381,10 +389,21 @@ impl Master {
     fn try_terminate(&mut self) {
         let Some(since) = self.terminating else { return };
         let is_finishing = self.phase.operation().is_some_and(|operation| operation.is_finishing());
-        let waits = is_finishing || !self.cluster.ledger.is_settled();
-        if !waits || self.cluster.now.monotonic >= since + TERMINATION_MAX {
+        let is_late = self.cluster.now.monotonic >= since + TERMINATION_MAX;
+        if is_finishing && !is_late {
+            return;
+        }
+        self.cluster.release_ids();
+        if is_late || self.cluster.ledger.is_settled() {
             self.exit = Some(MasterExit::Terminated);
         }
+    }
+
+    /// When ids are reserved ahead again.
+    fn reservation(&self) -> Option<Duration> {
+        let used_at = self.cluster.ids_used_at?;
+        let is_active = self.cluster.now.monotonic < used_at + RESERVATION_TIME;
+        is_active.then(|| self.reserved_at + RESERVATION_INTERVAL)
     }
 }
 
@@ -403,11 +422,9 @@ impl Machine for Master {
         if self.cluster.ledger.is_writing() {
             self.log_written();
         }
-        if now.monotonic >= self.reserved_at + RESERVATION_INTERVAL
-            && self.cluster.nodes.identified(NodeType::Client).next().is_some()
-        {
+        if self.reservation().is_some_and(|at| now.monotonic >= at) {
             self.reserved_at = now.monotonic;
-            self.cluster.reserve_ids();
+            self.cluster.renew_ids();
         }
         if !self.cluster.wire.is_held() {
             self.settle();
@@ -424,8 +441,7 @@ impl Machine for Master {
 
     fn deadline(&self) -> Option<Duration> {
         let now = self.cluster.now.monotonic;
-        let has_clients = self.cluster.nodes.identified(NodeType::Client).next().is_some();
-        let reservation = has_clients.then(|| self.reserved_at + RESERVATION_INTERVAL);
+        let reservation = self.reservation();
         let termination = self.terminating.map(|since| since + TERMINATION_MAX);
         let stop = match &self.phase {
             // After that only locks are waited for, however long they take.
@@ -439,10 +455,13 @@ impl Machine for Master {
     }
 
     fn exit(&mut self) -> Option<MasterExit> {
-        // What is held has still to go out, unless nothing can be made durable any more.
-        let waits =
-            self.cluster.wire.is_held() && !matches!(self.exit, Some(MasterExit::Failed(_)));
-        if waits { None } else { self.exit.take() }
+        // What was proposed has still to be durable, and what is held to go out, unless the disk
+        // does not do it.
+        let is_failed = matches!(self.exit, Some(MasterExit::Failed(_)));
+        let now = self.cluster.now.monotonic;
+        let is_late = self.terminating.is_some_and(|since| now >= since + TERMINATION_MAX);
+        let waits = self.cluster.wire.is_held() || !self.cluster.ledger.is_settled();
+        if waits && !is_failed && !is_late { None } else { self.exit.take() }
     }
 }
 
@@ -464,30 +483,4 @@ fn cluster_name(
     let id = std::array::from_fn(|_| random.next_u64().to_le_bytes()[0]);
     ledger.propose(Command::Cluster { name: name.clone(), id });
     Ok(name)
-}
-
-/// The cluster does not operate any more: clients go, storages wait.
-fn leave_operation(cluster: &mut Cluster, truncate: Option<model::Tid>) {
-    // It restarts by itself, unless something has to be truncated first.
-    let is_truncating = truncate.is_some() || cluster.truncate.is_some();
-    cluster.startup = if is_truncating { Impulse::None } else { Impulse::Restart };
-    let clients: Vec<(Nid, LinkId)> = cluster.nodes.identified(NodeType::Client).collect();
-    for (nid, link) in clients {
-        cluster.wire.send(link, &Message::StopOperation {});
-        cluster.wire.close(link);
-        cluster.remove_node(nid);
-    }
-    let mut pending = Vec::new();
-    let storages: Vec<(Nid, LinkId)> = cluster.nodes.identified(NodeType::Storage).collect();
-    for (nid, link) in storages {
-        cluster.wire.send(link, &Message::StopOperation {});
-        if let Some(tid) = truncate {
-            cluster.wire.send(link, &Message::Truncate { tid });
-        }
-        if cluster.nodes.get(nid).is_some_and(|node| node.state == NodeState::Running) {
-            cluster.set_node_state(nid, NodeState::Pending);
-            pending.push(nid);
-        }
-    }
-    cluster.broadcast_nodes(&pending);
 }

@@ -71,5 +71,6 @@ pub(crate) fn end(cluster: &mut Cluster) {
     for link in links {
         cluster.wire.close(link);
     }
+    cluster.release_ids();
     cluster.next = Some(Next::End(MasterExit::Stopped));
 }

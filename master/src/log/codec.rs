@@ -173,6 +173,11 @@ pub(super) fn encode(command: &Command) -> Vec<u8> {
             out.u8(11);
             out.u8(state.number());
         }
+        Command::Released { oid, tid } => {
+            out.u8(13);
+            out.u64(oid.get());
+            out.u64(tid.get());
+        }
         Command::LateTruncation { nid, tid } => {
             out.u8(12);
             out.nid(*nid);
@@ -218,6 +223,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Command> {
         10 => Command::Truncate(input.tid()?),
         11 => Command::State(ClusterState::from_number(input.u8()?)?),
         12 => Command::LateTruncation { nid: input.nid()?, tid: input.tid()? },
+        13 => Command::Released { oid: Oid::new(input.u64()?), tid: Tid::new(input.u64()?) },
         _ => return None,
     };
     input.0.is_empty().then_some(command)

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Oids(Oid),
     /// Tids and ttids up to this one may be given out.
     Tids(Tid),
+    /// No more oids and tids than up to these were given out.
+    Released { oid: Oid, tid: Tid },
     /// A pack order was signed.
     PackSigned { id: Tid, approved: bool },
     /// All storages have carried out the pack orders up to this one.

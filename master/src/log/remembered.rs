@@ -92,6 +92,10 @@ impl Remembered {
             }
             Command::Oids(oid) => self.reserved_oid = self.reserved_oid.max(*oid),
             Command::Tids(tid) => self.reserved_tid = self.reserved_tid.max(*tid),
+            Command::Released { oid, tid } => {
+                self.reserved_oid = *oid;
+                self.reserved_tid = *tid;
+            }
             Command::PackSigned { id, approved } => {
                 self.packs.insert(*id, *approved);
             }

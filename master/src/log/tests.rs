@@ -37,6 +37,7 @@ fn commands() -> Vec<Command> {
         Command::Forget { nid: other },
         Command::Oids(Oid::MAX),
         Command::Tids(Tid::MAX),
+        Command::Released { oid: Oid::new(500), tid: Tid::new(700) },
         Command::PackSigned { id: Tid::new(5), approved: true },
         Command::PackSigned { id: Tid::new(6), approved: false },
         Command::PackCompleted { id: Tid::new(5) },

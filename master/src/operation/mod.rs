@@ -4,6 +4,7 @@ mod checks;
 mod clients;
 mod commit;
 mod delayed;
+mod leaving;
 mod old_packs;
 mod packs;
 mod serving;
@@ -12,5 +13,6 @@ mod transactions;
 
 pub(crate) use checks::check_replicas;
 pub(crate) use delayed::Awaited;
+pub(crate) use leaving::leave_operation;
 pub(crate) use packs::Packs;
 pub(crate) use serving::Operation;

@@ -52,6 +52,96 @@ fn r25_ids_are_never_given_twice_whatever_is_lost_and_the_clock_says() {
     }
 }
 
+/// Has a master end in good order.
+fn terminate(world: &mut World) {
+    world.master.handle(world.now, Event::Signal(Signal::Terminate));
+    world.pump();
+    assert!(matches!(world.exit, Some(MasterExit::Terminated)));
+}
+
+#[test]
+fn tids_go_on_at_once_after_an_orderly_end_and_soon_after_a_crash() {
+    // Tids have 2^32 units a minute.
+    let second = (1 << 32) / 60;
+    for is_orderly in [true, false] {
+        let disk = MemoryDisk::new(1);
+        let mut world = start(&disk, Duration::ZERO, &Answers::empty());
+        let before = world.begin("c1");
+        let oid = oids(&mut world, 1)[0];
+        if is_orderly {
+            terminate(&mut world);
+        }
+        drop(world);
+        let table = Answers::with_table(1, 0, rows(&["1U", "1U", "1U", "1U"]));
+        let mut world = start(&disk.lose_all_unsynced(), Duration::ZERO, &table);
+        let after = world.begin("c1");
+        let ahead = after.get() - before.get();
+        let next = oids(&mut world, 1)[0];
+        if is_orderly {
+            assert_eq!((ahead, next.get()), (1, oid.get() + 1));
+        } else {
+            assert!(ahead > second / 2 && ahead < second * 2, "{ahead}");
+            assert!(next > oid);
+        }
+    }
+}
+
+#[test]
+fn r25_nothing_is_given_out_behind_the_marks_of_an_orderly_end() {
+    let mut disk = MemoryDisk::new(1);
+    let mut world = start(&disk, Duration::ZERO, &Answers::empty());
+    let (mut last_ttid, mut last_oid) = (world.begin("c1"), oids(&mut world, 1)[0]);
+    let table = Answers::with_table(1, 0, rows(&["1U", "1U", "1U", "1U"]));
+    for _ in 0..5 {
+        // A commit is on its way, so it does not end at once; others go on.
+        let ttid = world.begin("c1");
+        world.skip("s1");
+        world.finish("c1", ttid, &[1]);
+        world.master.handle(world.now, Event::Signal(Signal::Terminate));
+        world.pump();
+        world.join_client("c2");
+        last_ttid = last_ttid.max(ttid).max(world.begin("c2"));
+        world.ask("c2", Message::AskNewOIDs { count: 3 });
+        let Message::AnswerNewOIDs { oids: given } = world.until_answer("c2") else { panic!() };
+        last_oid = last_oid.max(given[2]);
+        last_ttid = last_ttid.max(Ttid::new(world.lock("s1").get()));
+        assert!(matches!(world.exit, Some(MasterExit::Terminated)));
+        drop(world);
+        disk = disk.lose_all_unsynced();
+        world = start(&disk, Duration::ZERO, &table);
+        let ttid = world.begin("c1");
+        assert!(ttid > last_ttid);
+        last_ttid = ttid;
+        let oid = oids(&mut world, 1)[0];
+        assert!(oid > last_oid);
+        last_oid = oid;
+    }
+}
+
+#[test]
+fn an_idle_cluster_does_not_write_its_log() {
+    let disk = MemoryDisk::new(1);
+    let mut world = start(&disk, Duration::ZERO, &Answers::empty());
+    world.begin("c1");
+    for _ in 0..100 {
+        world.pass(Duration::from_millis(250));
+    }
+    let operations = disk.operations();
+    for _ in 0..100 {
+        world.pass(Duration::from_millis(250));
+    }
+    assert_eq!(disk.operations(), operations);
+    // While there is something to do, writes are spread, however many transactions begin.
+    for _ in 0..100 {
+        for _ in 0..10 {
+            world.begin("c1");
+        }
+        world.pass(Duration::from_millis(10));
+    }
+    let writes = disk.operations() - operations;
+    assert!(writes < 30, "{writes} operations in a second");
+}
+
 #[test]
 fn reserved_ranges_are_renewed_before_they_are_used_up() {
     let disk = MemoryDisk::new(1);
