@@ -167,8 +167,8 @@ impl Cluster {
         Some(Message::NotifyPartitionChanges { table_id, replicas, changes })
     }
 
-    /// Makes the next version of the table and tells all but masters; in recovery only admins, since
-    /// the others get the whole table when it is over.
+    /// Makes the next version of the table and tells all but masters. In recovery only admins: the
+    /// others get the whole table when it is over.
     pub(crate) fn change_table(&mut self, replicas: Option<u32>, changes: Vec<CellChange>) {
         if let Some(message) = self.next_table(replicas, changes) {
             if self.state == ClusterState::Recovering {
@@ -285,7 +285,8 @@ impl Cluster {
         }
     }
 
-    /// Gives back what was reserved and not given out, at an orderly end: a restart goes on at once.
+    /// Gives back what was reserved and not given out, at an orderly end. So a restart goes on at
+    /// once.
     pub(crate) fn release_ids(&mut self) {
         if !self.ids.is_closed() {
             let (tid, oid) = self.ids.close();

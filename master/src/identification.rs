@@ -187,8 +187,8 @@ impl Applicant {
         partitions
     }
 
-    /// Takes an address from a node that was remembered with it: nobody may be told of two nodes with
-    /// one address, as NEO/py's nodes take them for one then.
+    /// Takes an address from a node that was remembered with it. Nobody may be told of two nodes
+    /// with one address: NEO/py's nodes take them for one then.
     fn take_address(&self, cluster: &mut Cluster, nid: Nid) {
         let other = self.address.as_ref().and_then(|own| cluster.nodes.nid_of_address(own));
         let Some(other) = other.filter(|other| *other != nid) else { return };

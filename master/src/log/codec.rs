@@ -38,6 +38,13 @@ impl Writer {
         self.0.extend_from_slice(bytes);
     }
 
+    fn tid(&mut self, tid: Option<Tid>) {
+        self.u8(u8::from(tid.is_some()));
+        if let Some(tid) = tid {
+            self.u64(tid.get());
+        }
+    }
+
     fn nid(&mut self, nid: Nid) {
         self.0.extend_from_slice(&nid.get().to_le_bytes());
     }
@@ -123,14 +130,7 @@ pub(super) fn encode(command: &Command) -> Vec<u8> {
         }
         Command::TableChange { id, replicas, changes } => {
             out.u8(3);
-            out.u64(id.get());
-            out.u32(*replicas);
-            out.count(changes.len());
-            for CellChange { partition, nid, state } in changes {
-                out.u32(partition.get());
-                out.nid(*nid);
-                out.u8(state.number());
-            }
+            encode_changes(&mut out, *id, *replicas, changes);
         }
         Command::Storage { nid, address } => {
             out.u8(4);
@@ -164,27 +164,21 @@ pub(super) fn encode(command: &Command) -> Vec<u8> {
         }
         Command::Truncate(tid) => {
             out.u8(10);
-            out.u8(u8::from(tid.is_some()));
-            if let Some(tid) = tid {
-                out.u64(tid.get());
-            }
+            out.tid(*tid);
         }
         Command::State(state) => {
             out.u8(11);
             out.u8(state.number());
         }
+        Command::LateTruncation { nid, tid } => {
+            out.u8(12);
+            out.nid(*nid);
+            out.tid(*tid);
+        }
         Command::Released { oid, tid } => {
             out.u8(13);
             out.u64(oid.get());
             out.u64(tid.get());
-        }
-        Command::LateTruncation { nid, tid } => {
-            out.u8(12);
-            out.nid(*nid);
-            out.u8(u8::from(tid.is_some()));
-            if let Some(tid) = tid {
-                out.u64(tid.get());
-            }
         }
     }
     out.0
@@ -227,6 +221,17 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Command> {
         _ => return None,
     };
     input.0.is_empty().then_some(command)
+}
+
+fn encode_changes(out: &mut Writer, id: PartitionTableId, replicas: u32, changes: &[CellChange]) {
+    out.u64(id.get());
+    out.u32(replicas);
+    out.count(changes.len());
+    for CellChange { partition, nid, state } in changes {
+        out.u32(partition.get());
+        out.nid(*nid);
+        out.u8(state.number());
+    }
 }
 
 fn encode_table(out: &mut Writer, table: &PartitionTable) {
