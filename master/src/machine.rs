@@ -46,6 +46,8 @@ pub struct Master {
     terminating: Option<Duration>,
     reserved_at: Duration,
     exit: Option<MasterExit>,
+    /// Something may not be durable that should be: nothing is done any more.
+    has_failed: bool,
 }
 
 impl Master {
@@ -99,7 +101,8 @@ impl Master {
         cluster.ledger.wait()?;
         let waiting = Waiting::default();
         let reserved_at = now.monotonic;
-        Ok(Self { cluster, phase, waiting, terminating: None, reserved_at, exit: None })
+        let (terminating, exit, has_failed) = (None, None, false);
+        Ok(Self { cluster, phase, waiting, terminating, reserved_at, exit, has_failed })
     }
 
     /// Name of the cluster, which may have been made up.
@@ -127,7 +130,8 @@ impl Master {
     }
 
     fn log_written(&mut self) {
-        if let Err(error) = self.cluster.ledger.poll() {
+        if let Err(error) = self.cluster.ledger.poll(self.cluster.now.monotonic) {
+            self.has_failed = true;
             self.exit = Some(MasterExit::Failed(error));
             return;
         }
@@ -412,6 +416,9 @@ impl Machine for Master {
     type Exit = MasterExit;
 
     fn handle(&mut self, now: Now, event: Event) {
+        if self.has_failed {
+            return;
+        }
         self.cluster.now = now;
         if let Event::Signal(Signal::Terminate) = event {
             tracing::info!("told to end");
@@ -419,8 +426,12 @@ impl Machine for Master {
         }
         self.cluster.wire.links.tell_time(now.monotonic);
         self.cluster.wire.links.feed(event);
-        if self.cluster.ledger.is_writing() {
+        let ledger = &self.cluster.ledger;
+        if ledger.is_writing() || ledger.deadline().is_some_and(|at| now.monotonic >= at) {
             self.log_written();
+        }
+        if self.has_failed {
+            return;
         }
         if self.reservation().is_some_and(|at| now.monotonic >= at) {
             self.reserved_at = now.monotonic;
@@ -451,7 +462,8 @@ impl Machine for Master {
         // Without a descriptor, whether the log was written has to be looked for.
         let writing = self.cluster.ledger.is_writing();
         let poll = (writing && self.descriptor().is_none()).then_some(now);
-        [reservation, termination, stop, poll].into_iter().flatten().min()
+        let retry = self.cluster.ledger.deadline();
+        [reservation, termination, stop, poll, retry].into_iter().flatten().min()
     }
 
     fn exit(&mut self) -> Option<MasterExit> {

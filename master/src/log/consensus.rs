@@ -1,20 +1,27 @@
 //! Which entries are agreed on.
 
 use bytes::Bytes;
-use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Snapshot};
 use raft::{Config, GetEntriesContext, RaftState, RawNode, Storage, StorageError};
 
 /// What has to be durable before entries are agreed on.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Record {
     /// An entry at its place. It replaces what was there, and all that follow.
-    Entry { index: u64, term: u64, data: Bytes },
+    Entry { index: u64, term: u64, kind: EntryKind, data: Bytes },
     /// The term, and who was voted for in it.
     Vote { term: u64, vote: u64 },
 }
 
+/// What an entry is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum EntryKind {
+    /// A command, or nothing: that of a new leader.
+    Normal,
+}
+
 /// Where a snapshot stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Position {
     /// The last entry that is in it, and its term.
     pub(super) index: u64,
@@ -22,6 +29,8 @@ pub(super) struct Position {
     /// The present term, and who was voted for in it.
     pub(super) vote_term: u64,
     pub(super) vote: u64,
+    /// Who takes part in the agreement.
+    pub(super) voters: Vec<u64>,
 }
 
 /// Agreement on the order of entries, without I/O: proposals in; records that have to be durable,
@@ -33,8 +42,8 @@ pub(super) trait Consensus: Send {
     fn unsaved(&mut self) -> Option<(u64, Vec<Record>)>;
     /// All records up to this number are durable.
     fn saved(&mut self, number: u64);
-    /// Entries that are agreed on since the last call, in order.
-    fn agreed(&mut self) -> Vec<Bytes>;
+    /// Entries that are agreed on since the last call, in order, each with its index.
+    fn agreed(&mut self) -> Vec<(u64, Bytes)>;
     /// What a snapshot of all that was agreed on has to say.
     fn position(&self) -> Position;
     /// A snapshot of all that was agreed on is durable: entries in it are no more needed.
@@ -46,7 +55,7 @@ pub(super) trait Consensus: Send {
 pub(super) struct RaftOfOne {
     node: RawNode<Entries>,
     unsaved: Vec<(u64, Vec<Record>)>,
-    agreed: Vec<Bytes>,
+    agreed: Vec<(u64, Bytes)>,
     applied: (u64, u64),
 }
 
@@ -55,9 +64,9 @@ const ELECTION_TICKS: usize = 10;
 const HEARTBEAT_TICKS: usize = 3;
 
 impl RaftOfOne {
-    /// Goes on from what was durable.
-    pub(super) fn new(voter: u64, position: Position, records: Vec<Record>) -> Self {
-        let mut entries = Entries::new(voter, position);
+    /// Goes on from what was durable. Records have to follow one another, as [`Sequence`] says.
+    pub(super) fn new(voter: u64, position: &Position, records: Vec<Record>) -> Self {
+        let mut entries = Entries::new(position);
         for record in records {
             entries.replay(record);
         }
@@ -91,7 +100,8 @@ impl RaftOfOne {
             }
             for entry in ready.take_entries() {
                 let (index, term, data) = (entry.index, entry.term, entry.data.clone());
-                records.push(Record::Entry { index, term, data });
+                assert!(entry.get_entry_type() == EntryType::EntryNormal, "there is one voter");
+                records.push(Record::Entry { index, term, kind: EntryKind::Normal, data });
                 self.node.mut_store().append(entry);
             }
             if !records.is_empty() {
@@ -101,7 +111,7 @@ impl RaftOfOne {
                 self.applied = (entry.index, entry.term);
                 // That of a new leader says nothing.
                 if !entry.data.is_empty() {
-                    self.agreed.push(entry.data);
+                    self.agreed.push((entry.index, entry.data));
                 }
             }
             self.node.advance_append_async(ready);
@@ -128,19 +138,62 @@ impl Consensus for RaftOfOne {
         self.step();
     }
 
-    fn agreed(&mut self) -> Vec<Bytes> {
+    fn agreed(&mut self) -> Vec<(u64, Bytes)> {
         std::mem::take(&mut self.agreed)
     }
 
     fn position(&self) -> Position {
         let (index, term) = self.applied;
-        let state = &self.node.store().state;
-        Position { index, term, vote_term: state.term, vote: state.vote }
+        let Entries { state, voters, .. } = self.node.store();
+        let voters = voters.voters.clone();
+        Position { index, term, vote_term: state.term, vote: state.vote, voters }
     }
 
     fn compacted(&mut self) {
         let (index, term) = self.applied;
         self.node.mut_store().compact(index, term);
+    }
+}
+
+/// What the next record has to fit to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sequence {
+    /// The last entry of the snapshot.
+    first: u64,
+    index: u64,
+    term: u64,
+    vote_term: u64,
+}
+
+impl Sequence {
+    pub(super) fn of(position: &Position) -> Self {
+        let Position { index, term, vote_term, .. } = *position;
+        Self { first: index, index, term, vote_term }
+    }
+
+    /// Takes note of a record.
+    ///
+    /// # Errors
+    /// If it does not follow what was before: no consensus has written it there.
+    pub(super) fn follow(&mut self, record: &Record) -> Result<(), &'static str> {
+        match *record {
+            Record::Vote { term, .. } if term < self.vote_term => Err("a vote of an earlier term"),
+            Record::Vote { term, .. } => {
+                self.vote_term = term;
+                Ok(())
+            }
+            Record::Entry { index, term, .. } => {
+                if index <= self.first || index > self.index + 1 {
+                    return Err("an entry that does not follow the one before");
+                }
+                if term < self.term || term > self.vote_term {
+                    return Err("an entry of another term");
+                }
+                self.index = index;
+                self.term = term;
+                Ok(())
+            }
+        }
     }
 }
 
@@ -155,14 +208,14 @@ struct Entries {
 }
 
 impl Entries {
-    fn new(voter: u64, position: Position) -> Self {
+    fn new(position: &Position) -> Self {
         let mut state = HardState::default();
         state.set_term(position.vote_term);
         state.set_vote(position.vote);
         state.set_commit(position.index);
         let mut voters = ConfState::default();
-        voters.set_voters(vec![voter]);
-        let Position { index, term, .. } = position;
+        voters.set_voters(position.voters.clone());
+        let Position { index, term, .. } = *position;
         Self { index, term, entries: Vec::new(), state, voters }
     }
 
@@ -172,7 +225,7 @@ impl Entries {
                 self.state.set_term(term);
                 self.state.set_vote(vote);
             }
-            Record::Entry { index, term, data } => {
+            Record::Entry { index, term, kind: EntryKind::Normal, data } => {
                 let mut entry = Entry::default();
                 entry.set_index(index);
                 entry.set_term(term);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::codec::{Reader, Writer};
 use super::command::Command;
-use super::consensus::{Position, Record};
+use super::consensus::{EntryKind, Position, Record};
 use super::{codec, remembered::Remembered};
 
 /// Names of the two files, which take turns.
@@ -20,13 +20,19 @@ pub(super) const VERSION: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"NEOLITH\0";
 const KIND: u32 = 6;
+/// The only role of members in the agreement that there is so far.
+const VOTER: u8 = 1;
+/// The only kind of entries that there is so far.
+const NORMAL: u8 = 0;
+/// No index or term gets that far.
+const PLACE_MAX: u64 = 1 << 62;
 /// A record of the greatest table there may be is far below.
 const BODY_LENGTH_MAX: usize = 1 << 30;
 
 /// Whether a file is the one to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Role {
-    /// It is, unless the other one is of a greater generation.
+    /// It is, unless the other one is current as well, and of a lower generation.
     Current,
     /// It is not: the other one was durable when this was written.
     Superseded,
@@ -74,6 +80,11 @@ impl Header {
         out.0.try_into().expect("the fields have the length of a head")
     }
 
+    /// Which of two files, as an index.
+    pub(super) fn index(&self) -> usize {
+        usize::from(self.number != 0)
+    }
+
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, BadHeader> {
         let header = bytes.get(..HEADER_LENGTH).ok_or(BadHeader::Invalid)?;
         let (covered, checksum) = header.split_at(HEADER_LENGTH - 4);
@@ -117,26 +128,24 @@ impl Header {
         out.0
     }
 
-    /// The record at an offset, what it says of what was durable, and where it ends.
-    pub(super) fn decode_record(&self, file: &[u8], offset: usize) -> Option<(Body, u64, usize)> {
+    /// The record that begins at an offset; `None` if there is none that was written there.
+    pub(super) fn frame<'a>(&self, file: &'a [u8], offset: usize) -> Option<Frame<'a>> {
         let record = file.get(offset..)?;
         let mut input = Reader(record);
         let checksum = input.u32()?;
         let length = usize::try_from(input.u32()?).ok()?;
         let (kind, zero) = (input.u32()?, input.u32()?);
         let durable_up_to = input.u64()?;
-        if zero != 0 || length > BODY_LENGTH_MAX {
-            return None;
-        }
-        let whole = (RECORD_HEADER_LENGTH + length).next_multiple_of(ALIGNMENT);
+        let whole =
+            RECORD_HEADER_LENGTH.checked_add(length)?.checked_next_multiple_of(ALIGNMENT)?;
         let covered = record.get(4..whole)?;
         let seed = self.seed(u64::try_from(offset).ok()?);
         if crc32c::crc32c_append(seed, covered) != checksum {
             return None;
         }
-        let padding = &record[RECORD_HEADER_LENGTH + length..whole];
-        let body = Body::decode(kind, input.take(length)?)?;
-        padding.iter().all(|byte| *byte == 0).then_some((body, durable_up_to, offset + whole))
+        let (body, padding) = record[RECORD_HEADER_LENGTH..whole].split_at(length);
+        let is_tidy = zero == 0 && padding.iter().all(|byte| *byte == 0);
+        Some(Frame { kind, body, durable_up_to, end: offset + whole, is_tidy })
     }
 
     /// What checksums of records start from: a record of another file, generation or place never
@@ -148,6 +157,30 @@ impl Header {
     }
 }
 
+/// A record whose checksum is right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'a> {
+    kind: u32,
+    body: &'a [u8],
+    /// What it says of what was durable.
+    pub(super) durable_up_to: u64,
+    /// Where it ends.
+    pub(super) end: usize,
+    /// Whether what has to be zero is.
+    is_tidy: bool,
+}
+
+impl Frame<'_> {
+    /// What it holds.
+    ///
+    /// # Errors
+    /// If it is not understood, although it was written like this.
+    pub(super) fn decode(&self) -> Result<Body, &'static str> {
+        let body = Body::decode(self.kind, self.body).filter(|_| self.is_tidy);
+        body.ok_or("a record that is not understood")
+    }
+}
+
 /// What a record holds.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Body {
@@ -155,6 +188,8 @@ pub(super) enum Body {
     Snapshot(Position, Box<Remembered>),
     /// Something that the consensus needs.
     Consensus(Record),
+    /// Nothing: it only testifies that what is before it was durable.
+    Witness,
 }
 
 impl Body {
@@ -166,14 +201,20 @@ impl Body {
                 out.u64(position.term);
                 out.u64(position.vote_term);
                 out.u64(position.vote);
+                out.count(position.voters.len());
+                for voter in &position.voters {
+                    out.u64(*voter);
+                    out.u8(VOTER);
+                }
                 for command in remembered.commands() {
                     out.bytes(&codec::encode(&command));
                 }
                 1
             }
-            Self::Consensus(Record::Entry { index, term, data }) => {
+            Self::Consensus(Record::Entry { index, term, kind: EntryKind::Normal, data }) => {
                 out.u64(*index);
                 out.u64(*term);
+                out.u8(NORMAL);
                 out.0.extend_from_slice(data);
                 2
             }
@@ -182,6 +223,7 @@ impl Body {
                 out.u64(*vote);
                 3
             }
+            Self::Witness => 4,
         };
         (kind, out.0)
     }
@@ -195,7 +237,16 @@ impl Body {
                     term: input.u64()?,
                     vote_term: input.u64()?,
                     vote: input.u64()?,
+                    voters: input.list(|input| {
+                        let voter = input.u64()?;
+                        (input.u8()? == VOTER).then_some(voter)
+                    })?,
                 };
+                if position.term > position.vote_term
+                    || position.index.max(position.vote_term) > PLACE_MAX
+                {
+                    return None;
+                }
                 let mut remembered = Remembered::default();
                 while !input.0.is_empty() {
                     let command: Command = codec::decode(input.bytes()?)?;
@@ -205,14 +256,17 @@ impl Body {
             }
             2 => {
                 let (index, term) = (input.u64()?, input.u64()?);
+                let kind = (input.u8()? == NORMAL).then_some(EntryKind::Normal)?;
                 let data = Bytes::copy_from_slice(input.0);
-                Some(Self::Consensus(Record::Entry { index, term, data }))
+                Some(Self::Consensus(Record::Entry { index, term, kind, data }))
             }
             3 => {
                 let (term, vote) = (input.u64()?, input.u64()?);
                 let record = Record::Vote { term, vote };
-                input.0.is_empty().then_some(Self::Consensus(record))
+                let is_possible = term <= PLACE_MAX && input.0.is_empty();
+                is_possible.then_some(Self::Consensus(record))
             }
+            4 => input.0.is_empty().then_some(Self::Witness),
             _ => None,
         }
     }

@@ -1,7 +1,9 @@
 //! Proposes changes and says which are durable.
 
+use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::disk::{Disk, Wait};
 use model::Random;
@@ -42,26 +44,21 @@ impl Ledger {
         let open = files::open(&disk)?;
         let paths = NAMES.map(|name| disk.path(name));
         let contents = [files::read(&open[0], &paths[0])?, files::read(&open[1], &paths[1])?];
-        let Found { header, position, mut remembered, records } =
+        let Found { header, other, position, mut remembered, records, places } =
             scan(&paths, &contents)?.unwrap_or_else(|| new_log(random));
-        let mut consensus = RaftOfOne::new(header.voter, position, records);
+        let mut consensus = RaftOfOne::new(header.voter, &position, records);
         // What is read is durable already, and the new term is as soon as the next snapshot is.
         while let Some((number, _)) = consensus.unsaved() {
             consensus.saved(number);
         }
-        for entry in consensus.agreed() {
+        for (index, entry) in consensus.agreed() {
             apply(&mut remembered, &entry).map_err(|what| {
-                let file = paths[usize::from(header.number == 1)].clone();
-                Error::Damaged { file, offset: 0, what }
+                let file = paths[header.index()].clone();
+                Error::Damaged { file, offset: places.get(&index).copied().unwrap_or(0), what }
             })?;
         }
-        let next = Header {
-            number: 1 - header.number,
-            generation: header.generation + 1,
-            role: Role::Current,
-            ..header
-        };
-        let files = Files::begin(&disk, open, next, consensus.position(), &remembered)?;
+        let position = consensus.position();
+        let files = Files::begin(disk, open, header, other, position, &remembered)?;
         consensus.compacted();
         let store = Store { consensus: Box::new(consensus), files };
         Ok(Self { remembered, store: Some(store), outstanding: 0 })
@@ -78,8 +75,8 @@ impl Ledger {
     }
 
     /// Where it is kept, for messages.
-    pub(crate) fn path(&self) -> &str {
-        self.store.as_ref().map_or("memory only", |store| store.files.path())
+    pub(crate) fn path(&self) -> String {
+        self.store.as_ref().map_or_else(|| "memory only".to_owned(), |store| store.files.path())
     }
 
     /// Proposes a change; it is durable as soon as [`Ledger::is_settled`].
@@ -107,18 +104,29 @@ impl Ledger {
     ///
     /// # Errors
     /// If the disk refuses something: what was proposed may be lost, and nothing more can be
-    /// promised.
-    pub(crate) fn poll(&mut self) -> Result<(), Error> {
-        self.advance(Wait::No)
+    /// promised. The same error is returned from then on. Where there is no space, what was
+    /// proposed waits instead, until [`Ledger::deadline`].
+    pub(crate) fn poll(&mut self, now: Duration) -> Result<(), Error> {
+        self.advance(Wait::No, now)
+    }
+
+    /// When to look again, besides when the descriptor is readable.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.store.as_ref().and_then(|store| store.files.deadline())
     }
 
     /// Waits until all that was proposed is durable. It blocks: for before the loop only.
     ///
     /// # Errors
-    /// Those of [`Ledger::poll`].
+    /// Those of [`Ledger::poll`], and a disk without space.
     pub(crate) fn wait(&mut self) -> Result<(), Error> {
         while !self.is_settled() {
-            self.advance(Wait::Yes)?;
+            if self.deadline().is_some() {
+                let (file, doing) = (self.path(), "writing");
+                let source = io::ErrorKind::StorageFull.into();
+                return Err(Error::Disk { file, doing, source });
+            }
+            self.advance(Wait::Yes, Duration::ZERO)?;
         }
         Ok(())
     }
@@ -128,9 +136,9 @@ impl Ledger {
         self.store.as_ref().and_then(|store| store.files.descriptor())
     }
 
-    fn advance(&mut self, wait: Wait) -> Result<(), Error> {
+    fn advance(&mut self, wait: Wait, now: Duration) -> Result<(), Error> {
         let Some(store) = &mut self.store else { return Ok(()) };
-        match store.files.poll(wait)? {
+        match store.files.poll(wait, now)? {
             None => {}
             Some(Saved::Compacted) => store.consensus.compacted(),
             Some(Saved::Records(number)) => {
@@ -138,14 +146,15 @@ impl Ledger {
                 store.save();
             }
         }
-        for entry in store.consensus.agreed() {
+        for (_, entry) in store.consensus.agreed() {
             let applied = apply(&mut self.remembered, &entry);
             applied.expect("the master proposes what fits");
             self.outstanding -= 1;
         }
-        if self.outstanding == 0 && store.files.is_long() {
+        if store.files.is_long() {
             store.files.compact(store.consensus.position(), &self.remembered);
         }
+        store.files.go_on();
         Ok(())
     }
 }
@@ -169,6 +178,7 @@ fn new_log(random: &mut Random) -> Found {
     // Zero stands for nobody.
     let voter = random.next_u64().max(1);
     let header = Header { id, number: 1, role: Role::Superseded, generation: 0, voter };
-    let position = Position::default();
-    Found { header, position, remembered: Remembered::default(), records: Vec::new() }
+    let position = Position { voters: vec![voter], ..Position::default() };
+    let (remembered, records, places) = Default::default();
+    Found { header, other: None, position, remembered, records, places }
 }
