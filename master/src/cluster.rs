@@ -326,6 +326,12 @@ impl Cluster {
 
     pub(crate) fn invariants(&self) {
         self.nodes.invariants();
+        if self.ledger.is_settled() {
+            let remembered = self.ledger.remembered();
+            self.ids.invariants(remembered.reserved_tid, remembered.reserved_oid);
+            let table = self.table.as_ref().map(LiveTable::table);
+            assert!(table.is_none() || table == remembered.table.as_ref(), "the log has the table");
+        }
         if let Some(table) = &self.table {
             table.invariants();
             for (nid, node) in self.nodes.of_type(NodeType::Storage) {

@@ -11,6 +11,14 @@ const TIDS_AHEAD: Duration = Duration::from_secs(1);
 /// When less than this is left of the reserved tids, more are reserved.
 const TIDS_AHEAD_LOW: Duration = Duration::from_millis(750);
 
+/// How far ahead of the clock, or of what was given out, a tid may be that a client chooses. Clocks
+/// differ, and tids of a database that was filled in no time run ahead; but all later tids follow
+/// the greatest one, so one that is far in the future would stay with the database for ever.
+const CHOSEN_AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
+/// New oids follow the greatest one stored, as long as that leaves so many: else they follow the
+/// greatest one that was given out, so that nobody uses up all with one of its own.
+const OIDS_LEFT_MIN: u64 = 1 << 32;
+
 /// Why no id can be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum IdError {
@@ -35,7 +43,7 @@ pub(crate) struct Ids {
     last_oid: Oid,
     /// The greatest tid or ttid that was given out, or may have been by an earlier master.
     used_tid: Tid,
-    /// The greatest oid that may have been given out by an earlier master.
+    /// The greatest oid that was given out, or may have been by an earlier master.
     used_oid: Oid,
     /// What is durable in the log.
     reserved_tid: Tid,
@@ -43,6 +51,8 @@ pub(crate) struct Ids {
     /// What the log was asked for.
     requested_tid: Tid,
     requested_oid: Oid,
+    /// A tid of the present time was not reserved yet when it was asked for.
+    is_late: bool,
     /// Nothing is given out any more.
     is_closed: bool,
 }
@@ -60,13 +70,13 @@ impl Ids {
             reserved_oid,
             requested_tid: reserved_tid,
             requested_oid: reserved_oid,
+            is_late: false,
             is_closed: false,
         }
     }
 
     /// Forgets what the storages said, to be told again.
     pub(crate) fn forget(&mut self) {
-        self.used_oid = self.used_oid.max(self.last_oid);
         self.last_tid = Tid::ZERO;
         self.first_tid = Tid::MAX;
         self.last_oid = Oid::ZERO;
@@ -115,7 +125,7 @@ impl Ids {
     /// Gives out nothing any more. Returns the least marks that cover all that was given out.
     pub(crate) fn close(&mut self) -> (Tid, Oid) {
         self.is_closed = true;
-        (self.used_tid, self.last_oid.max(self.used_oid))
+        (self.used_tid, self.used_oid)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -125,7 +135,8 @@ impl Ids {
     /// A ttid of the present time, later than all others.
     pub(crate) fn next_ttid(&mut self, unix: Duration) -> Result<Ttid, IdError> {
         let tid = Tid::next_after(unix, self.used_tid).ok_or(IdError::Exhausted)?;
-        self.give_tid(unix, tid)?;
+        let earliest = Tid::new(self.used_tid.get() + 1);
+        let tid = self.give_tid(unix, tid, earliest)?;
         Ok(Ttid::new(tid.get()))
     }
 
@@ -141,35 +152,50 @@ impl Ids {
         let earliest = self.used_tid.get().max(ttid.get()) + 1;
         let present = present(unix).map_or(0, Tid::get);
         let remainder = ttid.get() % turn;
-        let wanted = present.max(earliest);
-        let aligned = wanted - wanted % turn + remainder;
-        let tid = if aligned < earliest { aligned + turn } else { aligned };
-        let tid = Tid::new(tid);
+        let aligned = |wanted: u64| {
+            let aligned = wanted - wanted % turn + remainder;
+            Tid::new(if aligned < earliest { aligned + turn } else { aligned })
+        };
+        let tid = aligned(present.max(earliest));
         if tid > Tid::MAX {
             return Err(IdError::Exhausted);
         }
-        self.give_tid(unix, tid)?;
-        Ok(tid)
+        self.give_tid(unix, tid, aligned(earliest))
     }
 
-    /// Takes note of a tid that a client chose. It need not be reserved: either it is committed,
-    /// and the storages know it, or it is nobody's.
+    /// Whether a tid that a client chooses is too far in the future.
+    pub(crate) fn is_far(&self, unix: Duration, tid: Tid) -> bool {
+        tid > self.after(unix, CHOSEN_AHEAD_MAX)
+    }
+
+    /// Takes note of a tid that a client chose, and that is being committed. It need not be
+    /// reserved: either it is committed, and the storages know it, or it is nobody's.
     pub(crate) fn chosen_tid(&mut self, tid: Tid) {
         self.used_tid = self.used_tid.max(tid);
     }
 
     /// New oids, as many as asked.
     pub(crate) fn next_oids(&mut self, count: u32) -> Result<Vec<Oid>, IdError> {
-        let first = self.last_oid.max(self.used_oid).get();
+        let first = self.greatest_oid();
         let last = first.checked_add(u64::from(count)).ok_or(IdError::Exhausted)?;
         if self.is_closed || last > self.reserved_oid.get() {
             return Err(IdError::Reserve(last));
         }
-        self.last_oid = Oid::new(last);
+        self.used_oid = Oid::new(last);
+        self.last_oid = self.last_oid.max(self.used_oid);
         Ok((first + 1..=last).map(Oid::new).collect())
     }
 
-    /// Takes note of an oid that was stored.
+    /// What new oids follow.
+    fn greatest_oid(&self) -> u64 {
+        let greatest = self.last_oid.max(self.used_oid).get();
+        match u64::MAX - greatest >= OIDS_LEFT_MIN {
+            true => greatest,
+            false => self.used_oid.get(),
+        }
+    }
+
+    /// Takes note of an oid that was committed.
     pub(crate) fn stored_oid(&mut self, oid: Oid) {
         self.last_oid = self.last_oid.max(oid);
     }
@@ -185,8 +211,7 @@ impl Ids {
 
     /// Up to where oids should be reserved, likewise.
     pub(crate) fn oids_to_reserve(&mut self) -> Option<Oid> {
-        let last = self.last_oid.max(self.used_oid).get();
-        self.more_oids(last.saturating_add(OIDS_AHEAD / 2))
+        self.more_oids(self.greatest_oid().saturating_add(OIDS_AHEAD / 2))
     }
 
     /// Takes note of oids that were asked for and not given: the log is to be asked for this.
@@ -207,12 +232,30 @@ impl Ids {
         Some(self.requested_tid)
     }
 
-    fn give_tid(&mut self, unix: Duration, tid: Tid) -> Result<(), IdError> {
-        if self.is_closed || tid > self.reserved_tid {
+    /// Gives out a tid of the present time if it is reserved. Where the log is so slow that it was
+    /// not even after being asked for once, the earliest possible one is as good.
+    fn give_tid(&mut self, unix: Duration, tid: Tid, earliest: Tid) -> Result<Tid, IdError> {
+        let is_reserved = |tid: &Tid| !self.is_closed && *tid <= self.reserved_tid;
+        let given = if is_reserved(&tid) {
+            self.is_late = false;
+            tid
+        } else if self.is_late && is_reserved(&earliest) {
+            earliest
+        } else {
+            self.is_late = true;
             return Err(IdError::Reserve(self.after(unix, TIDS_AHEAD).max(tid).get()));
-        }
-        self.used_tid = tid;
-        Ok(())
+        };
+        self.used_tid = given;
+        Ok(given)
+    }
+
+    /// Panics if an invariant does not hold, given what the log has reserved.
+    pub(crate) fn invariants(&self, reserved_tid: Tid, reserved_oid: Oid) {
+        assert!(self.is_closed || self.reserved_tid == reserved_tid, "{self:?}");
+        assert!(self.is_closed || self.reserved_oid == reserved_oid, "{self:?}");
+        assert!(self.used_oid <= reserved_oid, "{self:?}: {reserved_oid}");
+        assert!(self.requested_tid >= self.reserved_tid, "{self:?}");
+        assert!(self.requested_oid >= self.reserved_oid, "{self:?}");
     }
 
     /// The tid some time after the present, or after the last one if that is later.
@@ -228,4 +271,55 @@ impl Ids {
 
 fn present(unix: Duration) -> Option<Tid> {
     UtcTime::from_unix(unix).map(Tid::at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_millis(1_767_616_401_500);
+
+    fn at(unix: Duration) -> Tid {
+        present(unix).unwrap()
+    }
+
+    /// Whatever time the log takes: what it has reserved in the end is given out.
+    #[test]
+    fn a_slow_log_lets_tids_out() {
+        let mut ids = Ids::new(Tid::ZERO, Oid::ZERO);
+        let partitions = PartitionCount::new(7).unwrap();
+        let (mut now, mut last) = (NOW, Tid::ZERO);
+        for _ in 0..5 {
+            let Err(IdError::Reserve(mark)) = ids.next_ttid(now) else { panic!("{ids:?}") };
+            assert_eq!(ids.more_tids(mark), Some(Tid::new(mark)));
+            now += Duration::from_secs(100);
+            ids.reserved(Tid::new(mark), Oid::ZERO);
+            let ttid = ids.next_ttid(now).unwrap();
+            let tid = ids.next_tid(now, ttid, partitions).unwrap();
+            assert!(ttid.get() > last.get() && tid.get() > ttid.get() && tid <= Tid::new(mark));
+            assert_eq!(tid.get() % 7, ttid.get() % 7);
+            last = tid;
+            // What is reserved now is of the present time again.
+            ids.reserved(at(now + Duration::from_secs(1)), Oid::ZERO);
+            assert_eq!(ids.next_ttid(now).unwrap().get(), at(now).get());
+            now += Duration::from_secs(10);
+        }
+    }
+
+    /// Oids that clients store of their own never use up all that can be given out.
+    #[test]
+    fn oids_are_never_used_up_by_one_that_is_stored() {
+        let mut ids = Ids::new(Tid::ZERO, Oid::new(100));
+        ids.reserved(Tid::ZERO, Oid::new(1000));
+        ids.learn(None, Some(Oid::new(u64::MAX - 5)), Tid::MAX);
+        assert_eq!(ids.last_oid(), Oid::new(u64::MAX - 5));
+        assert_eq!(ids.next_oids(2).unwrap(), [Oid::new(101), Oid::new(102)]);
+        ids.stored_oid(Oid::MAX);
+        assert_eq!(ids.next_oids(1).unwrap(), [Oid::new(103)]);
+        assert!(ids.oids_to_reserve().unwrap() < Oid::new(200_000));
+        // Others count.
+        let mut ids = Ids::new(Tid::ZERO, Oid::new(100));
+        ids.stored_oid(Oid::new(1 << 40));
+        assert_eq!(ids.next_oids(2), Err(IdError::Reserve((1 << 40) + 2)));
+    }
 }

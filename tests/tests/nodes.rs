@@ -235,6 +235,22 @@ fn a_database_of_another_cluster_or_in_use_is_refused() {
     assert!(ended.errors.contains("it is a file"), "{}", ended.errors);
 }
 
+/// Two masters would give out the same ids: the directory is locked as long as the first one runs.
+#[test]
+fn a_directory_has_one_master() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("master");
+    let mut first = Daemon::start(&[&"master", &"-c", &"test", &"-b", &ANY, &"--data", &data]);
+    first.listening();
+    let ended = neolith(&[&"master", &"-c", &"test", &"-b", &ANY, &"--data", &data]);
+    assert_eq!(ended.code, Some(1));
+    let expected = format!("neolith: {} is open in another process", data.display());
+    assert_eq!(ended.errors.lines().last(), Some(expected.as_str()));
+    assert_eq!(first.terminate().code, Some(0));
+    let mut next = Daemon::start(&[&"master", &"-c", &"test", &"-b", &ANY, &"--data", &data]);
+    next.listening();
+}
+
 #[test]
 fn a_port_in_use_is_said_in_one_line() {
     let mut master = Daemon::start(&[&"master", &"-c", &"test", &"-b", &ANY]);

@@ -102,6 +102,9 @@ impl Operation {
             None if self.transactions.has_chosen() => Some("one has a tid of its own"),
             Some(tid) if tid <= cluster.ids.last_tid() => Some("the tid must exceed the last one"),
             Some(tid) if tid > Tid::MAX => Some("no such tid"),
+            Some(tid) if cluster.ids.is_far(cluster.now.unix, tid) => {
+                Some("the tid is far in the future, where all that follow would be too")
+            }
             _ => None,
         };
         if let Some(refusal) = refusal {
@@ -109,10 +112,8 @@ impl Operation {
             return cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
         }
         let ttid = match tid {
-            Some(tid) => {
-                cluster.ids.chosen_tid(tid);
-                Ttid::new(tid.get())
-            }
+            // It counts once its commit is asked for.
+            Some(tid) => Ttid::new(tid.get()),
             None => match cluster.ids.next_ttid(cluster.now.unix) {
                 Ok(ttid) => ttid,
                 Err(error) => {
@@ -178,13 +179,12 @@ impl Operation {
     /// What became of a transaction: nothing if there never was one, or when it is over; else the
     /// storages know.
     fn final_tid(&mut self, cluster: &mut Cluster, link: LinkId, id: u32, ttid: Ttid) {
-        let tid = if ttid.get() > cluster.ids.used_tid().get() {
-            None
-        } else if self.transactions.ask_outcome(ttid, link, id) {
+        // One that a client chose may be greater than all that was given out.
+        if self.transactions.ask_outcome(ttid, link, id) {
             return cluster.wire.postpone(link, 1);
-        } else {
-            Some(Tid::MAX)
-        };
+        }
+        let is_known = ttid.get() <= cluster.ids.used_tid().get();
+        let tid = is_known.then_some(Tid::MAX);
         cluster.wire.answer(link, id, &Message::AnswerFinalTID { tid });
     }
 

@@ -109,8 +109,8 @@ impl Operation {
         if cluster.next.is_some() || involved.is_empty() {
             return self.incomplete(cluster, link, id, ttid);
         }
-        if let Some(oid) = request.oids.iter().max() {
-            cluster.ids.stored_oid(*oid);
+        if chosen {
+            cluster.ids.chosen_tid(tid);
         }
         ask_to_lock(cluster, ttid, tid, request.pack.as_ref(), &involved);
         let finish = Finish {
@@ -150,6 +150,9 @@ impl Operation {
         let finish = finish.expect("only what is being finished is committed");
         let tid = finish.tid;
         cluster.ids.committed(tid);
+        if let Some(oid) = finish.oids.iter().max() {
+            cluster.ids.stored_oid(*oid);
+        }
         let wire = &mut cluster.wire;
         if let Some(client) = client {
             let message = Message::AnswerTransactionFinished { ttid, tid };

@@ -5,6 +5,7 @@ mod cluster;
 mod commit;
 mod doubt;
 mod hostile;
+mod ids;
 mod operators;
 mod packs;
 mod recovery;

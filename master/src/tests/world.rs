@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use engine::disk::{Disk, MemoryDisk};
-use model::{Nid, NodeType, Now, PartitionCount};
+use model::{Nid, NodeType, Now, PartitionCount, Tid, UtcTime};
 use net::{Action, Address, Event, Extra, Incoming, LinkId, Links, Machine, Message, Value};
 
 use crate::{Error, Master, MasterExit, MasterOptions};
@@ -90,6 +90,11 @@ impl World {
         self.now.unix += duration;
         self.master.handle(self.now, Event::Timer);
         self.pump();
+    }
+
+    /// The tid of the present time.
+    pub(super) fn present(&self) -> Tid {
+        Tid::at(UtcTime::from_unix(self.now.unix).unwrap())
     }
 
     /// Connects a peer that has not said who it is.

@@ -1,0 +1,70 @@
+//! Oids and tids, whatever clients ask for.
+
+use std::time::Duration;
+
+use engine::disk::MemoryDisk;
+use model::{Oid, Tid, Ttid};
+use net::Message;
+
+use super::cluster::*;
+use super::world::*;
+use crate::MasterOptions;
+
+/// One request must not push all later tids into the far future, nor use up the oids.
+#[test]
+fn ids_that_clients_choose_leave_the_others_alone() {
+    let disk = MemoryDisk::new(1);
+    let options = MasterOptions { autostart: Some(1), ..options() };
+    let mut world = World::open(options.clone(), Some(&disk), Duration::ZERO).unwrap();
+    world.join_admin();
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.serve("s1", &Answers::empty());
+    let day = 24 * 60 * (1 << 32);
+    for far in [Tid::MAX, Tid::new(world.present().get() + day + (1 << 32))] {
+        world.join_client("c1");
+        world.ask("c1", Message::AskBeginTransaction { tid: Some(far) });
+        let Message::Error { text, .. } = world.until_answer("c1") else { panic!() };
+        assert!(String::from_utf8_lossy(&text).contains("far in the future"), "{text:?}");
+    }
+    // One that may be: it is begun and dropped, and nobody's afterwards.
+    world.join_client("c1");
+    let chosen = Tid::new(world.present().get() + day / 2);
+    world.ask("c1", Message::AskBeginTransaction { tid: Some(chosen) });
+    world.until_answer("c1");
+    let ttid = Ttid::new(chosen.get());
+    world.send("c1", Message::AbortTransaction { ttid, nids: vec![] });
+    let minute = 1 << 32;
+    let ttid = world.begin("c1");
+    assert!(ttid.get() < world.present().get() + minute);
+    // A commit names an oid that it did not store.
+    world.skip("s1");
+    world.ask(
+        "c1",
+        Message::AskFinishTransaction {
+            ttid,
+            oids: vec![Oid::MAX],
+            deleted: vec![],
+            checked: vec![],
+            pack: None,
+        },
+    );
+    world.lock("s1");
+    world.finished("c1");
+    let oids = |world: &mut World| {
+        world.ask("c1", Message::AskNewOIDs { count: 2 });
+        match world.until_answer("c1") {
+            Message::AnswerNewOIDs { oids } => oids,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(oids(&mut world), [Oid::new(1), Oid::new(2)]);
+    drop(world);
+    let mut world = World::open(options, Some(&disk.lose_all_unsynced()), Duration::ZERO).unwrap();
+    world.join_admin();
+    world.join_storage("s1", Some(storage(1)), 2001);
+    let table = Answers::with_table(1, 0, rows(&["1U", "1U", "1U", "1U"]));
+    world.serve("s1", &Answers { last_tid: Some(world.present()), ..table });
+    world.join_client("c1");
+    assert!(world.begin("c1").get() < world.present().get() + minute);
+    assert!(oids(&mut world)[0] < Oid::new(200_000));
+}
