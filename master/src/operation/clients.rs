@@ -16,6 +16,10 @@ const OIDS_MAX: u32 = 1 << 20;
 /// How many transactions a client may have begun and not ended. Who has more has forgotten them.
 const TRANSACTIONS_MAX: usize = 1 << 16;
 
+/// How many requests of a client may wait for packs. These may take hours, so the client is read from
+/// meanwhile: its end has to be noticed.
+const PACK_WAITS_MAX: usize = 256;
+
 /// The end of a commit, as asked for.
 pub(super) struct FinishRequest {
     pub(super) ttid: Ttid,
@@ -62,10 +66,12 @@ impl Operation {
             Message::AskPackOrders { first_id } => {
                 self.pack_orders(cluster, link, id, first_id, false);
             }
+            Message::WaitForPack { .. } if cluster.packs.waiting(link) >= PACK_WAITS_MAX => {
+                let text = format!("a client waits for at most {PACK_WAITS_MAX} packs at a time");
+                cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
+            }
             Message::WaitForPack { pack_id } => {
-                if cluster.packs.wait(pack_id, link, id) {
-                    cluster.wire.postpone(link, 1);
-                } else {
+                if !cluster.packs.wait(pack_id, link, id) {
                     cluster.wire.answer(link, id, &Message::WaitedForPack {});
                 }
             }

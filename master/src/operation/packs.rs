@@ -116,6 +116,12 @@ impl Packs {
         known
     }
 
+    /// How many requests of a connection wait.
+    pub(crate) fn waiting(&self, link: LinkId) -> usize {
+        let waiting = self.orders.values().flat_map(|order| &order.waiting);
+        waiting.filter(|(other, _)| *other == link).count()
+    }
+
     /// Forgets requests of a connection that ended.
     pub(crate) fn link_lost(&mut self, link: LinkId) {
         for order in self.orders.values_mut() {

@@ -130,7 +130,6 @@ impl Operation {
         let Some(waiting) = cluster.packs.complete(id) else { return };
         cluster.ledger.propose(Command::PackCompleted { id });
         for (link, request) in waiting {
-            cluster.wire.resume(link, 1);
             cluster.wire.answer(link, request, &Message::WaitedForPack {});
         }
     }

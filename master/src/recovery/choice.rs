@@ -96,7 +96,9 @@ impl Recovery {
     /// nothing else says already that something was given out.
     pub(super) fn unasked_of_usage(&self, cluster: &Cluster) -> Vec<Nid> {
         let Some(table) = &cluster.table else { return Vec::new() };
-        if was_used(cluster) {
+        // One that is to truncate would do it when it is asked.
+        let is_truncating = self.reports.iter().any(|(_, report)| report.truncate.is_some());
+        if was_used(cluster) || is_truncating {
             return Vec::new();
         }
         let readable = table.readable_nodes();

@@ -49,6 +49,31 @@ fn r25_a_client_that_is_gone_leaves_nothing_that_waits() {
 }
 
 #[test]
+fn r25_only_so_many_wait_for_packs_and_their_end_is_noticed() {
+    let mut world = running(options(), &["s1"]);
+    world.join_client("c1");
+    let ttid = world.begin("c1");
+    world.skip("s1");
+    world.finish("c1", ttid, &[1]);
+    let tid = world.lock("s1");
+    world.finished("c1");
+    let ttid = world.begin("c1");
+    let (oids, deleted, checked) = (vec![], vec![], vec![]);
+    let pack = Some(net::PackRequest { oids: None, tid });
+    world.ask("c1", Message::AskFinishTransaction { ttid, oids, deleted, checked, pack });
+    let pack_id = world.lock("s1");
+    world.finished("c1");
+    for _ in 0..256 {
+        world.ask("c1", Message::WaitForPack { pack_id });
+    }
+    assert!(world.skip("c1").is_empty());
+    // It may take hours, in which a client that ends must be noticed.
+    assert!(!world.peer("c1").is_paused);
+    world.ask("c1", Message::WaitForPack { pack_id });
+    assert!(world.is_closed("c1"));
+}
+
+#[test]
 fn a_transaction_has_one_failed_vote_that_waits() {
     let mut world = running(MasterOptions { replicas: 1, ..options() }, &["s1", "s2"]);
     world.join_client("c1");
