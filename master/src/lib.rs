@@ -16,6 +16,7 @@ mod identification;
 mod ids;
 mod log;
 mod machine;
+mod naming;
 mod nodes;
 mod operation;
 mod options;

@@ -14,14 +14,15 @@ use crate::early::early_storage_request;
 use crate::error::Error;
 use crate::identification::{Applicant, Verdict, Waiting};
 use crate::ids::Ids;
-use crate::log::{Command, Ledger};
+use crate::log::Ledger;
+use crate::naming::cluster_name;
 use crate::nodes::{IdClock, Node, Nodes};
 use crate::operation::{Awaited, Operation, Packs, leave_operation};
 use crate::options::{MasterExit, MasterOptions};
 use crate::phase::{Next, Phase};
 use crate::recovery::{Impulse, Recovery};
 use crate::stopping::Stopping;
-use crate::truncation::{truncate_first, truncated};
+use crate::truncation::{ask_late, truncate_first, truncated};
 use crate::verification::Verification;
 use crate::wire::{Asked, Wire};
 
@@ -194,7 +195,7 @@ impl Master {
         match applicant.apply(&mut self.cluster) {
             Verdict::Joined(nid) if nid.node_type() == Some(NodeType::Storage) => {
                 let in_recovery = matches!(self.phase, Phase::Recovering(_));
-                if in_recovery || !truncate_first(&mut self.cluster, nid) {
+                if in_recovery || !ask_late(&mut self.cluster, nid) {
                     self.storage_joined(nid);
                 }
             }
@@ -269,9 +270,20 @@ impl Master {
             return self.lost(link);
         }
         let cluster = &mut self.cluster;
-        if asked == Asked::Truncated {
-            truncated(cluster, nid, link);
-            return self.storage_joined(nid);
+        match (asked, &message) {
+            // In recovery it is asked once more, like all others.
+            (Asked::Late, _) if cluster.state == ClusterState::Recovering => return,
+            (Asked::Late, Message::AnswerRecovery { table_id, .. }) => {
+                if !truncate_first(cluster, nid, *table_id) {
+                    self.storage_joined(nid);
+                }
+                return;
+            }
+            (Asked::Truncated, _) => {
+                truncated(cluster, nid, link);
+                return self.storage_joined(nid);
+            }
+            _ => {}
         }
         match &mut self.phase {
             Phase::Recovering(recovery) => recovery.answer(cluster, nid, message),
@@ -475,24 +487,4 @@ impl Machine for Master {
         let waits = self.cluster.wire.is_held() || !self.cluster.ledger.is_settled();
         if waits && !is_failed && !is_late { None } else { self.exit.take() }
     }
-}
-
-/// The name of the cluster: as told, as remembered, or a new one.
-fn cluster_name(
-    options: &MasterOptions,
-    ledger: &mut Ledger,
-    random: &mut Random,
-) -> Result<String, Error> {
-    let name = match (&ledger.remembered().cluster, &options.cluster) {
-        (Some((found, _)), Some(expected)) if found != expected => {
-            let (found, expected) = (found.clone(), expected.clone());
-            return Err(Error::OtherCluster { file: ledger.path().to_owned(), found, expected });
-        }
-        (Some((found, _)), _) => return Ok(found.clone()),
-        (None, Some(name)) => name.clone(),
-        (None, None) => format!("neolith-{:08x}", random.next_u64() >> 32),
-    };
-    let id = std::array::from_fn(|_| random.next_u64().to_le_bytes()[0]);
-    ledger.propose(Command::Cluster { name: name.clone(), id });
-    Ok(name)
 }

@@ -4,7 +4,7 @@
 //! back does so before it gets the table: before that nothing of it counts, not even what it says
 //! of itself.
 
-use model::{ClusterState, Nid, Tid};
+use model::{ClusterState, Nid, PartitionTableId, Tid};
 use net::{LinkId, Message};
 
 use crate::cluster::Cluster;
@@ -23,10 +23,29 @@ pub(crate) fn remember_absent(cluster: &mut Cluster, tid: Tid) {
     }
 }
 
-/// Has a storage truncate, if it has to before it counts. Whether it does.
-pub(crate) fn truncate_first(cluster: &mut Cluster, nid: Nid) -> bool {
+/// Asks a storage for what it has, if it has to truncate before it counts. Whether it has.
+pub(crate) fn ask_late(cluster: &mut Cluster, nid: Nid) -> bool {
+    let late = &cluster.ledger.remembered().late_truncations;
+    let link = cluster.nodes.link(nid).filter(|_| late.contains_key(&nid));
+    let Some(link) = link else { return false };
+    cluster.nodes.set_truncating(nid, true);
+    cluster.wire.ask(link, &Message::AskRecovery {}, Asked::Late);
+    true
+}
+
+/// Has a storage truncate, if it has to before it counts. Whether it has.
+pub(crate) fn truncate_first(
+    cluster: &mut Cluster,
+    nid: Nid,
+    table_id: Option<PartitionTableId>,
+) -> bool {
     let late = cluster.ledger.remembered().late_truncations.get(&nid).copied();
     let (Some(tid), Some(link)) = (late, cluster.nodes.link(nid)) else { return false };
+    if table_id.is_none() {
+        // Its database is empty, and it cannot be asked for last ids before it has a table.
+        truncated(cluster, nid, link);
+        return false;
+    }
     tracing::warn!(%nid, %tid, "a storage truncates, as the others did before");
     cluster.nodes.set_truncating(nid, true);
     cluster.wire.send(link, &Message::Truncate { tid });

@@ -19,6 +19,8 @@ pub enum Asked {
     FinalTid(Ttid),
     /// `AskLastIDs`.
     LastIds,
+    /// `AskRecovery`, of a storage that has to truncate after the others did.
+    Late,
     /// `AskLastIDs`, of a storage that truncates after the others did.
     Truncated,
     /// `AskPackOrders`, of a cluster that begins to operate.

@@ -107,8 +107,11 @@ impl Recovery {
         if !are_there || are_full {
             return Vec::new();
         }
-        let is_unasked =
-            |nid: &Nid| self.reports.get(*nid).is_some_and(|report| report.usage == Usage::Unasked);
+        // One that is empty has nothing to tell, and NEO/py's do not survive the question.
+        let is_unasked = |nid: &Nid| {
+            let report = self.reports.get(*nid).filter(|report| report.table_id.is_some());
+            report.is_some_and(|report| report.usage == Usage::Unasked)
+        };
         readable.into_iter().filter(is_unasked).collect()
     }
 

@@ -73,7 +73,7 @@ impl Recovery {
     pub(crate) fn answer(&mut self, cluster: &mut Cluster, nid: Nid, message: Message) {
         match message {
             // What it says counts when it has truncated; then it is asked again.
-            Message::AnswerRecovery { .. } if truncate_first(cluster, nid) => {}
+            Message::AnswerRecovery { table_id, .. } if truncate_first(cluster, nid, table_id) => {}
             Message::AnswerRecovery { table_id, backup_tid, truncate_tid } => {
                 let (backup, truncate) = (backup_tid, truncate_tid);
                 let usage = Usage::Unasked;

@@ -99,6 +99,8 @@ impl Reports {
 
     /// Whether nothing was ever written to a storage, as it says.
     pub(super) fn is_unused(&self, nid: Nid) -> bool {
-        self.get(nid).is_some_and(|report| report.usage == Usage::Nothing(ANSWERS))
+        let is_unused =
+            |report: &Report| report.table_id.is_none() || report.usage == Usage::Nothing(ANSWERS);
+        self.get(nid).is_some_and(is_unused)
     }
 }

@@ -60,7 +60,10 @@ fn r18_a_storage_that_comes_late_truncates_before_it_counts() {
 
     world.skip("s1");
     world.join_storage("s2", Some(storage(2)), 2002);
-    assert_eq!(world.request("s2").1.name(), "NotifyNodeInformation");
+    let (id, _) = world.until("s2", "AskRecovery");
+    let (table_id, backup_tid) = (Some(model::PartitionTableId::new(1)), None);
+    let truncate_tid = None;
+    world.answer("s2", id, Message::AnswerRecovery { table_id, backup_tid, truncate_tid });
     assert_eq!(world.request("s2").1, Message::Truncate { tid });
     let (id, message) = world.request("s2");
     assert_eq!(message, Message::AskLastIDs {});
@@ -85,7 +88,7 @@ fn r18_what_a_late_storage_has_to_truncate_outlives_the_master_and_concerns_nobo
     world.start();
     world.serve("s1", &first_answers(tid));
     world.join_storage("s2", Some(storage(2)), 2002);
-    world.until("s2", "Truncate");
+    while world.serve_one("s2", &second_answers(None)) != "Truncate" {}
     drop(world);
 
     // It was told and has not done it. Those who have go on with what they have since.
@@ -107,6 +110,25 @@ fn r18_what_a_late_storage_has_to_truncate_outlives_the_master_and_concerns_nobo
     world.ask("admin", Message::AskRecovery {});
     let answer = world.until_answer("admin");
     assert!(matches!(answer, Message::AnswerRecovery { truncate_tid: None, .. }), "{answer:?}");
+}
+
+#[test]
+fn r18_an_empty_database_has_nothing_to_truncate() {
+    let disk = MemoryDisk::new(1);
+    let (mut world, tid) = truncating(Some(&disk));
+    world.start();
+    world.serve("s1", &first_answers(tid));
+    // S2 has lost its disk. It must not be asked for last ids before it has a table.
+    world.join_storage("s2", Some(storage(2)), 2002);
+    let names = world.serve("s2", &Answers::empty());
+    let expected = ["NotifyNodeInformation", "AskRecovery", "SendPartitionTable", "StartOperation"];
+    assert_eq!(names, expected);
+    drop(world);
+    let options = MasterOptions { replicas: 1, ..options() };
+    let mut world = World::open(options, Some(&disk), Duration::from_secs(9)).unwrap();
+    world.join_storage("s2", Some(storage(2)), 2002);
+    let names = world.serve("s2", &Answers::empty());
+    assert_eq!(names, ["NotifyNodeInformation", "AskRecovery"]);
 }
 
 #[test]
