@@ -32,9 +32,9 @@ pub use format::{
 pub use fsck::{Finding, Fsck, Hit, Hits, Progress, Report, Severity, Stage, Totals};
 pub use lookup::{
     Blocks, BoundsLookup, HistoryEntry, HistoryLookup, LiveOids, LiveOidsLookup, LoadLookup,
-    LoadResult, Lookup, NewestTidLookup, ObjectPage, ObjectsLookup, PartitionBounds, Revision,
-    RevisionTids, Step, StoredLookup, TidOfLookup, TidsLookup, TidsOfLoadLookup, TransactionLookup,
-    UndoLookup, UndoResult, When,
+    LoadResult, Lookup, Need, NewestTidLookup, ObjectPage, ObjectsLookup, PartitionBounds,
+    Revision, RevisionTids, Step, StoredLookup, TidOfLookup, TidsLookup, TidsOfLoadLookup,
+    TransactionLookup, UndoLookup, UndoResult, When,
 };
 pub use read::{LoopReader, ReadMode, Reader};
 pub use version::Snapshot;

@@ -64,9 +64,12 @@ impl Reader {
     /// Carries out a lookup, waiting for the disk where necessary.
     pub fn run<L: Lookup>(&self, mut lookup: L) -> Result<L::Output> {
         let mut source = Waiting { reader: self };
-        match lookup.step(&mut Blocks(&mut source))? {
-            Step::Done(output) => Ok(output),
-            Step::Need(_) => unreachable!("a source that waits has everything"),
+        loop {
+            match lookup.step(&mut Blocks(&mut source))? {
+                Step::Done(output) => return Ok(output),
+                Step::Need(_) => unreachable!("a source that waits has everything"),
+                Step::Pause => {}
+            }
         }
     }
 
@@ -175,6 +178,8 @@ pub struct LoopReader<L: Lookup> {
     directory: String,
     next_token: u64,
     waiting: BTreeMap<u64, Waiter<L>>,
+    /// Lookups that let others go first, with their callers' tokens.
+    paused: VecDeque<(u64, L, Held)>,
     completions: Vec<Completion>,
 }
 
@@ -210,6 +215,7 @@ impl<L: Lookup> LoopReader<L> {
             directory: disk.path(""),
             next_token: 0,
             waiting: BTreeMap::new(),
+            paused: VecDeque::new(),
             completions: Vec::new(),
         })
     }
@@ -220,9 +226,14 @@ impl<L: Lookup> LoopReader<L> {
         self.go_on(caller, lookup, Held::default())
     }
 
-    /// How many lookups wait for the disk.
+    /// How many lookups wait for the disk, or for their turn.
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.paused.len()
+    }
+
+    /// Whether lookups wait only until [`LoopReader::poll`] is called again.
+    pub fn is_paused(&self) -> bool {
+        !self.paused.is_empty()
     }
 
     /// Readable when [`LoopReader::poll`] may have something.
@@ -233,11 +244,17 @@ impl<L: Lookup> LoopReader<L> {
     /// Answers of lookups whose reads completed.
     pub fn poll(&mut self, wait: Wait) -> Result<Vec<(u64, Result<L::Output>)>> {
         let mut completions = std::mem::take(&mut self.completions);
+        let paused = std::mem::take(&mut self.paused);
+        let wait = if paused.is_empty() { wait } else { Wait::No };
         self.queue
             .0
             .poll(wait, &mut completions)
             .map_err(|e| Error::io("wait for I/O on", String::from("the database"), e))?;
         let mut answers = Vec::new();
+        for (caller, lookup, held) in paused {
+            let answer = self.go_on(caller, lookup, held);
+            answers.extend(answer.map(|answer| (caller, answer)));
+        }
         for completion in completions.drain(..) {
             let waiter = self.waiting.remove(&completion.token);
             let Some(mut waiter) = waiter else { unreachable!("one completion a request") };
@@ -258,6 +275,10 @@ impl<L: Lookup> LoopReader<L> {
         match lookup.step(&mut Blocks(&mut source)) {
             Ok(Step::Done(output)) => Some(Ok(output)),
             Err(error) => Some(Err(error)),
+            Ok(Step::Pause) => {
+                self.paused.push_back((caller, lookup, held));
+                None
+            }
             Ok(Step::Need(need)) => {
                 let token = self.next_token;
                 self.next_token += 1;

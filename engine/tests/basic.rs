@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::disk::MemoryDisk;
+use engine::disk::{MemoryDisk, Wait};
 use engine::{
-    Engine, LoadLookup, LoadResult, ObjectData, OpenMode, Options, ReadMode, Transaction, When,
+    Engine, LoadLookup, LoadResult, LoopReader, ObjectData, OpenMode, Options, ReadMode,
+    Transaction, When,
 };
 use model::{Oid, PartitionId, Tid, Ttid};
 
@@ -81,4 +82,35 @@ fn check(engine: &Engine) {
             assert_eq!(found.next_tid, next);
         }
     }
+}
+
+#[test]
+fn a_long_record_is_verified_in_slices() {
+    let disk = MemoryDisk::new(1);
+    let (partition, oid, ttid) = (PartitionId::new(0), Oid::new(1), Ttid::new(10));
+    let options = Options { segment_length: 4 << 20, reserve_length: 1 << 20, ..small() };
+    let mut engine =
+        Engine::create(Arc::new(disk.clone()), options, [7; 16], Vec::new()).expect("create");
+    let data = Bytes::from(vec![7; 1 << 20]);
+    let object = ObjectData { data: Some(data.clone()), ..ObjectData::default() };
+    engine.store(ttid, partition, oid, &object).expect("store");
+    engine
+        .commit(1, ttid, Tid::new(10), partition, None)
+        .and_then(|()| engine.wait_for(1))
+        .expect("commit");
+    let mut reader = LoopReader::new(engine.reader(ReadMode::Calls), &disk).expect("a queue");
+    let lookup = || LoadLookup::new(engine.snapshot(), partition, oid, When::Newest);
+    let mut answer = reader.start(1, lookup().with_checksum());
+    let mut turns = 0;
+    while answer.is_none() {
+        assert_eq!(reader.waiting(), 1);
+        answer = reader.poll(Wait::No).expect("poll").pop().map(|(_, answer)| answer);
+        turns += 1;
+    }
+    assert!(turns >= 4, "it let others go first: {turns}");
+    let Some(Ok(LoadResult::Revision(found))) = answer else { panic!("{answer:?}") };
+    assert_eq!(found.data, data);
+    let waiting = engine.reader(ReadMode::Calls).run(lookup()).expect("load");
+    let LoadResult::Revision(waiting) = waiting else { panic!("{waiting:?}") };
+    assert_eq!(found.checksum(), waiting.checksum());
 }

@@ -11,20 +11,23 @@ impl Storage {
         }
         // R10: no lock outlives its transaction, and nothing waits for one that is over.
         for (oid, holder) in self.write_locks.holders() {
-            let transaction = self.transactions.get(holder);
-            assert!(transaction.is_some(), "{oid} is locked by {holder}, which is over");
+            let is_there =
+                self.transactions.get(holder).is_some() || self.endings.tid(holder).is_some();
+            assert!(is_there, "{oid} is locked by {holder}, which is over");
         }
+        let tid_of = |ttid| {
+            let found = self.transactions.get(ttid).and_then(|found| found.tid());
+            found.or(self.endings.tid(ttid).flatten())
+        };
         for request in self.write_locks.waiting() {
             let transaction = self.transactions.get(request.ttid);
             assert!(transaction.is_some(), "{request:?} waits, but its transaction is over");
         }
         for (tid, ttid) in self.read_locks.iter() {
-            let locked = self.transactions.get(ttid).and_then(|found| found.tid());
-            assert_eq!(locked, Some(tid), "{ttid} is locked");
+            assert_eq!(tid_of(ttid), Some(tid), "{ttid} is locked");
         }
         for ttid in self.reads.waited_for() {
-            let locked = self.transactions.get(ttid).and_then(|found| found.tid());
-            assert!(locked.is_some(), "reads wait for {ttid}, which is not locked");
+            assert!(tid_of(ttid).is_some(), "reads wait for {ttid}, which is not locked");
         }
         for (ttid, transaction) in self.transactions.iter() {
             if let Some(link) = transaction.link {

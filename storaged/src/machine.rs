@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::initialization::Inbox;
 use crate::locks::{ReadLocks, WriteLocks};
 use crate::metadata::Unwritten;
-use crate::operation::{Released, WriteRequest};
+use crate::operation::{Endings, Released, WriteRequest};
 use crate::options::StorageOptions;
 use crate::pace::Pace;
 use crate::packs::PackOrders;
@@ -107,6 +107,7 @@ pub struct Storage {
     pub(crate) write_locks: WriteLocks,
     pub(crate) read_locks: ReadLocks,
     pub(crate) released: Released,
+    pub(crate) endings: Endings,
     /// Requests whose turn has come.
     pub(crate) deferred: VecDeque<(Ttid, Oid, WriteRequest)>,
     pub(crate) reads: Reads,
@@ -171,6 +172,7 @@ impl Storage {
             write_locks: WriteLocks::default(),
             read_locks: ReadLocks::default(),
             released: Released::default(),
+            endings: Endings::default(),
             deferred: VecDeque::new(),
             reads,
             pace: Pace::default(),
@@ -333,12 +335,15 @@ impl Storage {
         if is_disk || self.engine.event_descriptor().is_none() {
             self.poll_engine(true);
             self.poll_reads();
+        } else if self.reads.is_paused() {
+            self.poll_reads();
         }
         self.retry();
         self.retry_edits();
         loop {
             self.submitted = false;
             self.run_tasks();
+            self.run_endings();
             self.advance_locks();
             self.run_deferred();
             self.poll_engine(false);
@@ -397,7 +402,8 @@ impl Machine for Storage {
             || self.engine.is_applying()
             || self.pace.is_waiting()
             || self.reads.is_ready()
-            || self.released.is_ready();
+            || self.released.is_ready()
+            || self.endings.is_ready();
         let at_once = at_once.then_some(self.now);
         let is_busy = self.background.is_busy() || self.engine.is_congested();
         let background = match is_busy {

@@ -142,6 +142,6 @@ impl Merge {
 fn advance(cursor: &mut RunCursor, reader: &Reader) -> Result<Option<Item>> {
     match cursor.next(&mut reader.source())? {
         Step::Done(item) => Ok(item),
-        Step::Need(_) => unreachable!("a source that waits has everything"),
+        Step::Need(_) | Step::Pause => unreachable!("a source that waits has everything"),
     }
 }

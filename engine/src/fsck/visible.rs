@@ -63,7 +63,7 @@ fn see(snapshot: &Snapshot, order: Order, watch: &mut Watch<'_>) -> Going<Result
                 seen.sum = seen.sum.wrapping_add(hash(order, &item));
             }
             Ok(Step::Done(None)) => return Ok(Ok(seen)),
-            Ok(Step::Need(_)) => unreachable!("a source that waits has everything"),
+            Ok(Step::Need(_) | Step::Pause) => unreachable!("a source that waits has everything"),
             Err(error) => return Ok(Err(error)),
         }
         watch.advance(std::mem::take(&mut source.bytes))?;

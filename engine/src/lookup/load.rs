@@ -74,6 +74,10 @@ pub struct LoadLookup {
     when: When,
     find: Find,
     found: Option<(Item, Option<Tid>)>,
+    /// Boxed, as few records are so long.
+    long: Option<Box<LongRecord>>,
+    /// Whether the checksum of long data is wanted where none is kept.
+    sums: bool,
 }
 
 fn find(partition: PartitionId, oid: Oid, when: When) -> Find {
@@ -93,7 +97,15 @@ impl LoadLookup {
     /// Loads from a snapshot.
     pub fn new(snapshot: Snapshot, partition: PartitionId, oid: Oid, when: When) -> Self {
         let find = find(partition, oid, when);
-        Self { snapshot, partition, oid, when, find, found: None }
+        Self { snapshot, partition, oid, when, find, found: None, long: None, sums: false }
+    }
+
+    /// Has the checksum computed meanwhile if the data is long and none is kept with it: for event
+    /// loops, which have no time for it at once.
+    #[must_use]
+    pub fn with_checksum(mut self) -> Self {
+        self.sums = true;
+        self
     }
 
     fn go_on(&mut self, source: &mut dyn Source) -> Result<Step<LoadResult>> {
@@ -124,26 +136,109 @@ impl LoadLookup {
     }
 
     fn read(
-        &self,
+        &mut self,
         item: &Item,
         next_tid: Option<Tid>,
         source: &mut dyn Source,
     ) -> Result<Step<LoadResult>> {
         let Some(location) = item.location else { unreachable!("objects have locations") };
         let segment = self.snapshot.segment(location.file)?;
-        let bytes = ready!(source.record(segment, location.offset, location.length)?);
-        let raw = segment.record(&bytes, location.offset)?;
-        let head = object_head(segment, &raw, location.offset, (self.partition, self.oid))?;
-        let start = raw.length() - raw.body_length();
-        let end = raw.length();
+        let (head, data) = match &mut self.long {
+            Some(long) => {
+                if !long.verify(segment, location.offset)? {
+                    return Ok(Step::Pause);
+                }
+                (long.head(), long.data.clone())
+            }
+            None => {
+                let bytes = ready!(source.record(segment, location.offset, location.length)?);
+                let identity = (self.partition, self.oid);
+                if bytes.len() > LENGTH_AT_ONCE_MAX {
+                    let long = LongRecord::new(segment, location.offset, &bytes, identity)?;
+                    self.long = Some(Box::new(long.summing(self.sums)));
+                    return Ok(Step::Pause);
+                }
+                let raw = segment.record(&bytes, location.offset)?;
+                let head = object_head(segment, &raw, location.offset, identity)?;
+                (head, bytes.slice(raw.length() - raw.body_length()..raw.length()))
+            }
+        };
         Ok(Step::Done(LoadResult::Revision(Revision {
             tid: Tid::new(!item.key.c),
             next_tid,
             compression: head.compression,
-            data: bytes.slice(start..end),
+            data,
             data_tid: head.data_tid,
             checksum: head.checksum,
         })))
+    }
+}
+
+/// Records up to this length are verified at once: that takes some tens of microseconds. Longer
+/// ones are in slices of it, half a millisecond each if they are summed up as well.
+const LENGTH_AT_ONCE_MAX: usize = 256 << 10;
+
+/// A long record of which the head is verified, and the body so far.
+#[derive(Debug)]
+struct LongRecord {
+    head: ObjectHead,
+    data: Bytes,
+    verified: usize,
+    /// Of what is verified.
+    crc: u32,
+    /// What it has to be in the end.
+    body_crc: u32,
+    sum: Option<sha1::Sha1>,
+}
+
+impl LongRecord {
+    fn new(
+        segment: &Segment,
+        offset: u64,
+        bytes: &Bytes,
+        identity: (PartitionId, Oid),
+    ) -> Result<Self> {
+        let seed = segment.record_seed(offset);
+        let (raw, body_crc) = segment.sound(RawRecord::parse_head(bytes, seed), offset)?;
+        let head = object_head(segment, &raw, offset, identity)?;
+        if bytes.len() < raw.length() {
+            let expected = "the whole body of a record";
+            return Err(segment.damaged(offset, Malformed { expected }));
+        }
+        let data = bytes.slice(raw.length() - raw.body_length()..raw.length());
+        Ok(Self { head, data, verified: 0, crc: seed, body_crc, sum: None })
+    }
+
+    /// Also computes the checksum of the data, if none is kept and one is wanted.
+    fn summing(mut self, is_wanted: bool) -> Self {
+        self.sum = (is_wanted && self.head.checksum.is_none()).then(sha1::Sha1::default);
+        self
+    }
+
+    /// Verifies the next slice. True at the end.
+    fn verify(&mut self, segment: &Segment, offset: u64) -> Result<bool> {
+        let end = self.data.len().min(self.verified + LENGTH_AT_ONCE_MAX);
+        let slice = &self.data[self.verified..end];
+        self.crc = crc32c::crc32c_append(self.crc, slice);
+        if let Some(sum) = &mut self.sum {
+            sum.update(slice);
+        }
+        self.verified = end;
+        if end < self.data.len() {
+            return Ok(false);
+        }
+        match self.crc == self.body_crc {
+            true => Ok(true),
+            false => {
+                let expected = "the checksum of a record's body";
+                Err(segment.damaged(offset, Malformed { expected }))
+            }
+        }
+    }
+
+    fn head(&mut self) -> ObjectHead {
+        let sum = self.sum.take().map(|sum| sum.finalize().into());
+        ObjectHead { checksum: self.head.checksum.or(sum), ..self.head.clone() }
     }
 }
 

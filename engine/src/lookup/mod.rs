@@ -8,17 +8,14 @@ mod find;
 mod history;
 mod load;
 mod merge;
+mod need;
 mod objects;
 mod transactions;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use crate::disk::File;
 use crate::error::Result;
-use crate::log::segment_name;
-use crate::run::{Block, RunFile, RunSettings};
+use crate::run::{Block, RunFile};
 use crate::version::Segment;
 
 pub(crate) use find::{Find, Scope};
@@ -28,6 +25,8 @@ pub use load::{
     TidsOfLoadLookup, When,
 };
 pub(crate) use merge::MergeCursor;
+pub use need::Need;
+pub(crate) use need::Needed;
 pub use objects::{LiveOids, LiveOidsLookup, ObjectPage, ObjectsLookup};
 pub use transactions::{BoundsLookup, PartitionBounds, TidOfLookup, TidsLookup, TransactionLookup};
 
@@ -38,35 +37,8 @@ pub enum Step<T> {
     Done(T),
     /// Bytes have to be read first.
     Need(Need),
-}
-
-/// Bytes that a lookup waits for.
-#[derive(Clone, Debug)]
-pub struct Need {
-    /// From which file.
-    pub file: Arc<dyn File>,
-    /// Where.
-    pub offset: u64,
-    /// How many.
-    pub length: u32,
-    pub(crate) what: Needed,
-}
-
-/// What kind of bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Needed {
-    Block { run: u32 },
-    Record { segment: u32 },
-}
-
-impl Needed {
-    /// The name of the file.
-    pub(crate) fn file_name(self) -> String {
-        match self {
-            Self::Block { run } => RunSettings::name(run),
-            Self::Record { segment } => segment_name(segment),
-        }
-    }
+    /// It worked for some time, and goes on when others had their turn.
+    Pause,
 }
 
 /// Serves blocks of runs and records of the log.
@@ -101,6 +73,7 @@ macro_rules! ready {
         match $step {
             $crate::lookup::Step::Done(value) => value,
             $crate::lookup::Step::Need(need) => return Ok($crate::lookup::Step::Need(need)),
+            $crate::lookup::Step::Pause => return Ok($crate::lookup::Step::Pause),
         }
     };
 }

@@ -78,6 +78,7 @@ impl Storage {
         self.write_locks.clear();
         self.read_locks.clear();
         self.released.clear();
+        self.endings.clear();
         self.deferred.clear();
     }
 }

@@ -5,5 +5,5 @@ mod life;
 mod master;
 mod storage;
 
-pub(crate) use client::{StoredTask, WriteRequest};
+pub(crate) use client::{Endings, StoredTask, WriteRequest};
 pub(crate) use life::Released;

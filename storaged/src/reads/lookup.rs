@@ -31,6 +31,7 @@ macro_rules! lookups {
                     $(Self::$name(lookup) => Ok(match lookup.step(blocks)? {
                         Step::Done(output) => Step::Done(Found::$name(output)),
                         Step::Need(need) => Step::Need(need),
+                        Step::Pause => Step::Pause,
                     }),)*
                 }
             }

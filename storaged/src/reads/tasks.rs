@@ -98,7 +98,12 @@ impl Reads {
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || self.is_paused()
+    }
+
+    /// Whether long records are at work that let others go first.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.reader.is_paused()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

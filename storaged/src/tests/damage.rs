@@ -11,14 +11,18 @@ const RUN_HEADER_LENGTH: u64 = 64;
 
 /// Flips a bit of the first bytes in the log that are these.
 fn damage_record(disk: &MemoryDisk, bytes: &str) {
+    damage_byte(disk, bytes, 0);
+}
+
+fn damage_byte(disk: &MemoryDisk, bytes: &str, index: usize) {
     for name in disk.list().unwrap().into_iter().filter(|name| name.starts_with("log-")) {
         let contents = disk.read_file(&name).unwrap();
         let at = contents.windows(bytes.len()).position(|window| window == bytes.as_bytes());
         if let Some(at) = at {
-            return disk.flip(&name, at as u64, 3);
+            return disk.flip(&name, (at + index) as u64, 3);
         }
     }
-    panic!("{bytes:?} are not in the log");
+    panic!("the bytes are not in the log");
 }
 
 /// Flips a bit of the first block of each index.
@@ -182,6 +186,30 @@ fn a_damaged_index_fails_what_needs_it_and_not_the_storage() {
     world.post(master, &Message::AskFinalTID { ttid: ttid(77) });
     let Some(StorageExit::Failed(Error::Engine(error))) = &world.exit else { panic!() };
     assert!(error.to_string().contains("run-"), "{error}");
+}
+
+#[test]
+fn long_records_are_verified_in_turns() {
+    let mut world = World::operating();
+    let client = world.client();
+    let long = "0123456789abcdef".repeat(60_000);
+    assert_eq!(world.ask(client, &store(ttid(100), oid(1), tid(0), &long)), stored(None));
+    world.ask(client, &vote(ttid(100), &[oid(1)]));
+    world.lock_one(100, 104);
+    world.unlock_one(100);
+    world.commit(client, 200, 5, 0);
+    let tokens = world.post_all(client, &[load(oid(1)), load(oid(5))]);
+    assert!(world.answered(client).ends_with(&[tokens[1], tokens[0]]), "the short one is first");
+    let Some(Message::AnswerObject { data, checksum, .. }) = world.answer(client, tokens[0]) else {
+        panic!()
+    };
+    assert_eq!((&data.bytes[..], checksum), (long.as_bytes(), Checksum::of(long.as_bytes())));
+
+    let disk = world.close();
+    damage_byte(&disk, &long, long.len() - 1);
+    let (mut world, client) = open(disk);
+    assert_eq!(world.ask(client, &load(oid(1))), damaged(104, None));
+    assert_eq!(world.newest(client, 5), Some((204, "5 of 200".into())));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use net::{ErrorCode, Message};
 
-use super::world::{PeerId, World, oid, store, stored, tid, ttid, vote};
+use super::world::{PeerId, World, load, oid, store, stored, tid, ttid, vote};
 
 fn deadlock(number: u64, of: u64) -> Message {
     Message::NotifyDeadlock { ttid: ttid(number), oid: oid(of) }
@@ -255,4 +255,39 @@ fn deferred_requests_end_with_their_transaction_and_have_a_limit() {
     let last = world.answer(second, tokens[17]);
     assert!(matches!(last, Some(Message::Error { code: ErrorCode::ProtocolError, .. })));
     assert!(!world.is_open(second) && world.is_open(first));
+}
+
+#[test]
+fn r9_the_locks_of_a_large_transaction_are_given_back_in_slices() {
+    let (mut world, first, second) = two();
+    let oids: Vec<_> = (1..=2000).map(oid).collect();
+    for of in &oids {
+        let serial = if of.get() == 1 { 104 } else { 0 };
+        assert_eq!(world.ask(first, &put(200, of.get(), serial)), stored(None));
+    }
+    let older = world.post(second, &put(150, 2000, 0));
+    assert_eq!(world.said(first), [deadlock(200, 2000)]);
+    world.ask(first, &vote(ttid(200), &oids));
+    world.lock_one(200, 204);
+    let waiting = [1, 2000].map(|of| world.post(second, &load(oid(of))));
+    world.tell_only(&Message::NotifyUnlockInformation { ttid: ttid(200) });
+    assert!(world.is_releasing(), "others have their turn");
+    world.settle();
+    assert!(!world.is_releasing());
+    assert_eq!(world.answer(second, older), Some(stored(Some(204))));
+    for token in waiting {
+        let Some(Message::AnswerObject { serial, .. }) = world.answer(second, token) else {
+            panic!()
+        };
+        assert_eq!(serial, tid(204));
+    }
+    // R10: nothing is left, also of one that is aborted.
+    for of in &oids {
+        assert_eq!(world.ask(second, &put(300, of.get(), 204)), stored(None));
+    }
+    world.notify(second, &abort(300));
+    for of in &oids {
+        assert_eq!(world.ask(first, &put(400, of.get(), 204)), stored(None));
+    }
+    assert_eq!(world.refused(second, &put(300, 1, 204)), ErrorCode::ProtocolError);
 }

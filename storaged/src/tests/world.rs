@@ -356,6 +356,20 @@ impl World {
         self.notify(master, message);
     }
 
+    /// The same, and nothing happens afterwards yet.
+    pub(crate) fn tell_only(&mut self, message: &Message) {
+        let master = self.master();
+        let found = &mut self.peers[master.0];
+        let link = found.link;
+        found.links.send(link, message);
+        self.deliver();
+    }
+
+    /// Whether transactions that are over still have locks.
+    pub(crate) fn is_releasing(&self) -> bool {
+        self.storage.as_ref().is_some_and(|storage| storage.endings.is_ready())
+    }
+
     pub(crate) fn reply(&mut self, peer: PeerId, id: u32, message: &Message) {
         let found = &mut self.peers[peer.0];
         let link = found.link;

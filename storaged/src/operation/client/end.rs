@@ -1,14 +1,12 @@
 //! How transactions end, and that nothing is left of them then (R10).
 
-use std::collections::BTreeSet;
-
 use model::{Nid, PartitionId, Tid, Ttid};
 use net::{LinkId, Message};
 
 use crate::completions::End;
 use crate::machine::Storage;
 use crate::peers::Peer;
-use crate::transactions::{Phase, Transaction};
+use crate::transactions::Phase;
 
 impl Storage {
     pub(crate) fn abort_by_client(&mut self, link: LinkId, ttid: Ttid) {
@@ -66,25 +64,8 @@ impl Storage {
         let Some(transaction) = self.transactions.remove(ttid) else { return };
         if let Some(tid) = transaction.tid() {
             tracing::debug!(%ttid, %tid, "committed");
-            self.read_locks.unlock(ttid, tid, transaction.stores());
         }
         self.release_locks(ttid, transaction);
-        self.reads.resume(ttid);
-    }
-
-    fn release_locks(&mut self, ttid: Ttid, transaction: Transaction) {
-        let Transaction { writes, active, .. } = transaction;
-        let oids: BTreeSet<_> = writes.keys().chain(active.keys()).copied().collect();
-        for oid in oids {
-            for request in self.write_locks.withdraw(oid, ttid) {
-                self.forget_request(&request);
-            }
-            self.write_locks.release(oid, ttid);
-            self.released.push(oid);
-        }
-        for request in active.into_values().flatten() {
-            self.forget_write(&request);
-        }
     }
 
     /// Cells are no longer here: nothing is written to them, and nothing waits to be.

@@ -4,6 +4,7 @@ mod end;
 mod iterate;
 mod lock;
 mod read;
+mod release;
 mod request;
 mod store;
 mod undo;
@@ -12,4 +13,5 @@ mod write;
 
 pub(crate) use lock::StoredTask;
 pub(crate) use read::compression_number;
+pub(crate) use release::Endings;
 pub(crate) use write::WriteRequest;

@@ -115,7 +115,8 @@ impl Load {
         }
         self.was_locked = locked.is_some();
         let snapshot = node.engine.snapshot();
-        Turn::LookUp(AnyLookup::Load(LoadLookup::new(snapshot, partition, self.oid, self.when)))
+        let lookup = LoadLookup::new(snapshot, partition, self.oid, self.when).with_checksum();
+        Turn::LookUp(AnyLookup::Load(lookup))
     }
 
     /// What is to be done before an answer without next revision: the next transaction that wrote

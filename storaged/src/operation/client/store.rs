@@ -167,7 +167,7 @@ impl Task for UndoStore {
             }
             let when = When::At(self.data_tid);
             let lookup = LoadLookup::new(node.engine.snapshot(), partition, oid, when);
-            return Turn::LookUp(AnyLookup::Load(lookup));
+            return Turn::LookUp(AnyLookup::Load(lookup.with_checksum()));
         };
         let object = &mut self.store.object;
         match found {

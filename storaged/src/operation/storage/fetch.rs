@@ -275,7 +275,7 @@ impl Task for FetchObjects {
                 Some(_) if node.is_behind(link) => Turn::Drain,
                 Some((tid, oid)) => {
                     let lookup = LoadLookup::new(snapshot, partition, *oid, When::At(*tid));
-                    Turn::LookUp(AnyLookup::Load(lookup))
+                    Turn::LookUp(AnyLookup::Load(lookup.with_checksum()))
                 }
                 None => {
                     let next = *next;
