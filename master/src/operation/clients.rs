@@ -16,8 +16,8 @@ const OIDS_MAX: u32 = 1 << 20;
 /// How many transactions a client may have begun and not ended. Who has more has forgotten them.
 const TRANSACTIONS_MAX: usize = 1 << 16;
 
-/// How many requests of a client may wait for packs. These may take hours, so the client is read from
-/// meanwhile: its end has to be noticed.
+/// How many requests of a client may wait for packs. These may take hours, so the client is read
+/// from meanwhile: its end has to be noticed.
 const PACK_WAITS_MAX: usize = 256;
 
 /// The end of a commit, as asked for.
