@@ -137,8 +137,8 @@ fn read(header: Header, path: &str, file: &[u8]) -> Result<Option<Found>, Error>
     Ok(Some(Found { header, other: None, position, remembered, records, places }))
 }
 
-/// Whether a record may begin at an offset, before its checksum is computed: what is left of earlier
-/// generations would take long otherwise.
+/// Whether a record may begin at an offset, before its checksum is computed: what is left of
+/// earlier generations would take long otherwise.
 fn may_begin(file: &[u8], offset: usize) -> bool {
     let kind = file.get(offset + 8..offset + 16);
     kind.is_some_and(|bytes| bytes[0] != 0 && bytes[1..].iter().all(|byte| *byte == 0))

@@ -107,7 +107,8 @@ fn a_power_cut_at_each_operation() {
     }
 }
 
-/// A process that is killed leaves what is in the page cache only. The next one must not rely on it.
+/// A process that is killed leaves what is in the page cache only. The next one must not rely on
+/// it.
 #[test]
 fn a_killed_process_and_then_a_power_cut() {
     let mut random = Random::from_seed(5);
