@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use sha1::Digest;
 
-use crate::cache::BlockCache;
+use crate::cache::ReadCache;
 use crate::disk::{Completion, Disk, Done, File, Queue, Request, Wait};
 use crate::error::{Error, Result};
-use crate::lookup::{Blocks, Lookup, Need, Needed, Source, Step};
+use crate::format::Location;
+use crate::lookup::{Blocks, Keep, Lookup, Need, Needed, ObjectRecord, Source, Step, ready};
 use crate::publish::{Floor, Publication};
 use crate::run::{Block, RunFile, read_exact};
 use crate::version::{Segment, Snapshot, Version};
@@ -27,7 +29,8 @@ impl Floor for Version {
 /// How a [`Reader`] gets at bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadMode {
-    /// By system calls, with blocks of runs cached. Disk errors are errors.
+    /// By system calls, with blocks of runs and records of objects cached. Disk errors are
+    /// errors.
     Calls,
     /// By mapping sealed files. The fastest for threads of a program of its own; a disk error
     /// ends the process.
@@ -38,14 +41,14 @@ pub enum ReadMode {
 #[derive(Clone, Debug)]
 pub struct Reader {
     published: Arc<Published>,
-    cache: Arc<BlockCache>,
+    cache: Arc<ReadCache>,
     mode: ReadMode,
     fills_cache: bool,
     reads: Arc<AtomicU64>,
 }
 
 impl Reader {
-    pub(crate) fn new(published: Arc<Published>, cache: Arc<BlockCache>, mode: ReadMode) -> Self {
+    pub(crate) fn new(published: Arc<Published>, cache: Arc<ReadCache>, mode: ReadMode) -> Self {
         Self { published, cache, mode, fills_cache: true, reads: Arc::default() }
     }
 
@@ -73,7 +76,7 @@ impl Reader {
         }
     }
 
-    /// Forgets cached blocks.
+    /// Forgets what is cached.
     pub fn clear_cache(&self) {
         self.cache.clear();
     }
@@ -108,14 +111,14 @@ impl Source for Waiting<'_> {
             return run.verify_mapped(bytes, offset, ordinal).map(Step::Done);
         }
         let number = run.summary.number;
-        if let Some(block) = reader.cache.get(number, offset) {
+        if let Some(block) = reader.cache.block(number, offset) {
             return Ok(Step::Done(block));
         }
         reader.reads.fetch_add(1, Ordering::Relaxed);
         let bytes = read_exact(&**run.file(), &run.path, offset, length as usize)?;
         let block = run.verify(bytes.into(), offset)?;
         if reader.fills_cache {
-            reader.cache.insert(number, offset, block.clone());
+            reader.cache.insert_block(number, offset, block.clone());
         }
         Ok(Step::Done(block))
     }
@@ -131,6 +134,25 @@ impl Source for Waiting<'_> {
         reader.reads.fetch_add(1, Ordering::Relaxed);
         let bytes = read_exact(&*segment.file, &segment.path, offset, length as usize)?;
         Ok(Step::Done(bytes.into()))
+    }
+
+    fn object(
+        &mut self,
+        segment: &Segment,
+        location: &Location,
+        keep: Keep,
+    ) -> Result<Step<ObjectRecord>> {
+        let Location { offset, length, .. } = *location;
+        let is_cached = self.reader.mode == ReadMode::Calls;
+        if is_cached && let Some(record) = self.reader.cache.object(segment.number, offset) {
+            return Ok(Step::Done(record));
+        }
+        let bytes = ready!(self.record(segment, offset, length)?);
+        let record = ObjectRecord::verify(segment, &bytes, offset)?;
+        if is_cached && self.reader.fills_cache && keep == Keep::Yes {
+            self.reader.cache.insert_object(segment.number, offset, record.clone());
+        }
+        Ok(Step::Done(record))
     }
 }
 
@@ -338,7 +360,7 @@ impl Source for Resident<'_> {
         _: Option<usize>,
     ) -> Result<Step<Block>> {
         let number = run.summary.number;
-        if let Some(block) = self.reader.cache.get(number, offset) {
+        if let Some(block) = self.reader.cache.block(number, offset) {
             return Ok(Step::Done(block));
         }
         let held = self
@@ -358,7 +380,7 @@ impl Source for Resident<'_> {
             },
         };
         let block = run.verify(bytes, offset)?;
-        self.reader.cache.insert(number, offset, block.clone());
+        self.reader.cache.insert_block(number, offset, block.clone());
         Ok(Step::Done(block))
     }
 
@@ -381,6 +403,27 @@ impl Source for Resident<'_> {
                 Ok(Step::Need(Need { file, offset, length, what }))
             }
         }
+    }
+
+    fn object(
+        &mut self,
+        segment: &Segment,
+        location: &Location,
+        keep: Keep,
+    ) -> Result<Step<ObjectRecord>> {
+        let Location { offset, length, .. } = *location;
+        if let Some(record) = self.reader.cache.object(segment.number, offset) {
+            return Ok(Step::Done(record));
+        }
+        let bytes = ready!(self.record(segment, offset, length)?);
+        let mut record = ObjectRecord::verify(segment, &bytes, offset)?;
+        if keep == Keep::Yes {
+            // Answers name the checksum. An object that came without is summed up once, not with
+            // each load.
+            record.head.checksum.get_or_insert_with(|| sha1::Sha1::digest(&record.data).into());
+            self.reader.cache.insert_object(segment.number, offset, record.clone());
+        }
+        Ok(Step::Done(record))
     }
 }
 

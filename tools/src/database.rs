@@ -61,7 +61,7 @@ impl Database {
     /// Loads one revision.
     pub(crate) fn load(&self, oid: Oid, when: When) -> Result<LoadResult, Failure> {
         let partition = self.partitions.of_oid(oid);
-        self.look_up(LoadLookup::new(self.snapshot.clone(), partition, oid, when))
+        self.look_up(LoadLookup::new(self.snapshot.clone(), partition, oid, when).in_passing())
     }
 
     /// The metadata of a transaction.

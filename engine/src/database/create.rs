@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::freeze::TableStart;
 use super::work::Discard;
 use super::{OpenMode, Options};
-use crate::cache::BlockCache;
+use crate::cache::ReadCache;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::{Checkpoint, DatabaseId, HEADER_LENGTH, MetadataEdit, Position};
@@ -106,7 +106,7 @@ impl Engine {
         let last_segment = recovered.segments.keys().chain(&spares).max().copied();
         let last_run = recovered.runs_known.last().copied();
         Self {
-            cache: Arc::new(BlockCache::new(options.cache_bytes_max)),
+            cache: Arc::new(ReadCache::new(options.cache_bytes_max)),
             disk,
             options,
             mode,

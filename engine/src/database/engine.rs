@@ -10,7 +10,7 @@ use super::freeze::{Frozen, TableStart};
 use super::pending::{Pending, TransactionState};
 use super::work::Discard;
 use super::{OpenMode, Options};
-use crate::cache::BlockCache;
+use crate::cache::ReadCache;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::{DatabaseId, Location, Metadata, MetadataEdit, Position};
@@ -106,7 +106,7 @@ pub struct Engine {
     pub(super) log: Option<LogWriter<Op>>,
     pub(super) version: Arc<Version>,
     pub(super) published: Arc<Published>,
-    pub(super) cache: Arc<BlockCache>,
+    pub(super) cache: Arc<ReadCache>,
     pub(super) budget: Arc<PinBudget>,
     pub(super) transactions: BTreeMap<Ttid, Pending>,
     pub(super) metadata: Metadata,

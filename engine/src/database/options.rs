@@ -15,7 +15,7 @@ pub struct Options {
     pub table_items_max: u64,
     /// Bytes of log behind a memory table before it is frozen: bounds the time to open.
     pub table_log_max: u64,
-    /// Bytes for cached blocks of index runs.
+    /// Bytes for cached blocks of index runs and records of objects.
     pub cache_bytes_max: u64,
     /// Bytes for filters and index levels that stay in memory.
     pub pinned_bytes_max: u64,
@@ -34,7 +34,7 @@ impl Default for Options {
             unwritten_max: 16 << 20,
             table_items_max: 64 << 10,
             table_log_max: 64 << 20,
-            cache_bytes_max: 64 << 20,
+            cache_bytes_max: 96 << 20,
             pinned_bytes_max: 128 << 20,
             block_length: 4096,
             fan_out: 4,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use model::{Oid, PartitionId, Tid};
 use sha1::Digest;
 
-use super::{Blocks, Find, Lookup, Scope, Source, Step, ready};
+use super::{Blocks, Find, Keep, Lookup, ObjectRecord, Scope, Source, Step, ready};
 use crate::error::Result;
 use crate::format::{
     Compression, Item, Key, Location, Malformed, ObjectHead, Order, RawRecord, Record,
@@ -78,6 +78,7 @@ pub struct LoadLookup {
     long: Option<Box<LongRecord>>,
     /// Whether the checksum of long data is wanted where none is kept.
     sums: bool,
+    keep: Keep,
 }
 
 fn find(partition: PartitionId, oid: Oid, when: When) -> Find {
@@ -97,7 +98,8 @@ impl LoadLookup {
     /// Loads from a snapshot.
     pub fn new(snapshot: Snapshot, partition: PartitionId, oid: Oid, when: When) -> Self {
         let find = find(partition, oid, when);
-        Self { snapshot, partition, oid, when, find, found: None, long: None, sums: false }
+        let (found, long, sums, keep) = (None, None, false, Keep::Yes);
+        Self { snapshot, partition, oid, when, find, found, long, sums, keep }
     }
 
     /// Has the checksum computed meanwhile if the data is long and none is kept with it: for event
@@ -105,6 +107,13 @@ impl LoadLookup {
     #[must_use]
     pub fn with_checksum(mut self) -> Self {
         self.sums = true;
+        self
+    }
+
+    /// For who reads much in passing: what it reads is not kept in memory for others.
+    #[must_use]
+    pub fn in_passing(mut self) -> Self {
+        self.keep = Keep::No;
         self
     }
 
@@ -142,26 +151,23 @@ impl LoadLookup {
         source: &mut dyn Source,
     ) -> Result<Step<LoadResult>> {
         let Some(location) = item.location else { unreachable!("objects have locations") };
-        let segment = self.snapshot.segment(location.file)?;
-        let (head, data) = match &mut self.long {
+        let id = (self.partition, self.oid);
+        let ObjectRecord { head, data } = match &mut self.long {
             Some(long) => {
+                let segment = self.snapshot.segment(location.file)?;
                 if !long.verify(segment, location.offset)? {
                     return Ok(Step::Pause);
                 }
-                (long.head(), long.data.clone())
+                ObjectRecord { head: long.head(), data: long.data.clone() }
             }
-            None => {
+            None if location.length as usize > LENGTH_AT_ONCE_MAX => {
+                let segment = self.snapshot.segment(location.file)?;
                 let bytes = ready!(source.record(segment, location.offset, location.length)?);
-                let identity = (self.partition, self.oid);
-                if bytes.len() > LENGTH_AT_ONCE_MAX {
-                    let long = LongRecord::new(segment, location.offset, &bytes, identity)?;
-                    self.long = Some(Box::new(long.summing(self.sums)));
-                    return Ok(Step::Pause);
-                }
-                let raw = segment.record(&bytes, location.offset)?;
-                let head = object_head(segment, &raw, location.offset, identity)?;
-                (head, bytes.slice(raw.length() - raw.body_length()..raw.length()))
+                let long = LongRecord::new(segment, location.offset, &bytes, id)?;
+                self.long = Some(Box::new(long.summing(self.sums)));
+                return Ok(Step::Pause);
             }
+            None => ready!(object(&self.snapshot, &location, id, self.keep, source)?),
         };
         Ok(Step::Done(LoadResult::Revision(Revision {
             tid: Tid::new(!item.key.c),
@@ -338,30 +344,41 @@ impl Lookup for StoredLookup {
 
     fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<Self::Output>> {
         let Some(location) = self.location else { return Ok(Step::Done(None)) };
-        let segment = self.snapshot.segment(location.file)?;
-        let bytes = ready!(blocks.0.record(segment, location.offset, location.length)?);
-        let raw = segment.record(&bytes, location.offset)?;
-        let head = object_head(segment, &raw, location.offset, (self.partition, self.oid))?;
-        if head.no_data {
-            return Ok(Step::Done(None));
-        }
-        let data = bytes.slice(raw.length() - raw.body_length()..raw.length());
-        Ok(Step::Done(Some((head.compression, data))))
+        let id = (self.partition, self.oid);
+        let record = ready!(object(&self.snapshot, &location, id, Keep::No, blocks.0)?);
+        let has_data = !record.head.no_data;
+        Ok(Step::Done(has_data.then_some((record.head.compression, record.data))))
     }
 }
 
-/// The head of an object's record, which has to be of that object.
+/// What is missing where a record is whole, and of another object.
+const OTHER: &str = "the object that the index names";
+
+/// The record at a place, which has to be of that object.
+fn object(
+    snapshot: &Snapshot,
+    location: &Location,
+    id: (PartitionId, Oid),
+    keep: Keep,
+    source: &mut dyn Source,
+) -> Result<Step<ObjectRecord>> {
+    let segment = snapshot.segment(location.file)?;
+    let record = ready!(source.object(segment, location, keep)?);
+    if (record.head.partition, record.head.oid) != id {
+        return Err(segment.damaged(location.offset, Malformed { expected: OTHER }));
+    }
+    Ok(Step::Done(record))
+}
+
+/// The head of a long record, which has to be of that object.
 fn object_head(
     segment: &Segment,
     raw: &RawRecord<'_>,
     offset: u64,
-    (partition, oid): (PartitionId, Oid),
+    id: (PartitionId, Oid),
 ) -> Result<ObjectHead> {
     match segment.sound(raw.decode(), offset)? {
-        Record::Object(head) if head.oid == oid && head.partition == partition => Ok(head),
-        _ => {
-            let expected = "the object that the index names";
-            Err(segment.damaged(offset, Malformed { expected }))
-        }
+        Record::Object(head) if (head.partition, head.oid) == id => Ok(head),
+        _ => Err(segment.damaged(offset, Malformed { expected: OTHER })),
     }
 }

@@ -10,11 +10,13 @@ mod load;
 mod merge;
 mod need;
 mod objects;
+mod record;
 mod transactions;
 
 use bytes::Bytes;
 
 use crate::error::Result;
+use crate::format::Location;
 use crate::run::{Block, RunFile};
 use crate::version::Segment;
 
@@ -28,6 +30,7 @@ pub(crate) use merge::MergeCursor;
 pub use need::Need;
 pub(crate) use need::Needed;
 pub use objects::{LiveOids, LiveOidsLookup, ObjectPage, ObjectsLookup};
+pub(crate) use record::{Keep, ObjectRecord};
 pub use transactions::{BoundsLookup, PartitionBounds, TidOfLookup, TidsLookup, TransactionLookup};
 
 /// The outcome of one step.
@@ -53,6 +56,16 @@ pub(crate) trait Source {
     ) -> Result<Step<Block>>;
     /// Bytes of the log, not verified.
     fn record(&mut self, segment: &Segment, offset: u64, length: u32) -> Result<Step<Bytes>>;
+    /// The record of an object, verified.
+    fn object(
+        &mut self,
+        segment: &Segment,
+        location: &Location,
+        _keep: Keep,
+    ) -> Result<Step<ObjectRecord>> {
+        let bytes = ready!(self.record(segment, location.offset, location.length)?);
+        ObjectRecord::verify(segment, &bytes, location.offset).map(Step::Done)
+    }
 }
 
 /// Something that is looked up, step by step.

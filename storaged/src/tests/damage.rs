@@ -216,8 +216,10 @@ fn long_records_are_verified_in_turns() {
 fn a_bad_sector_is_like_damage() {
     let disk = closed().with_faults(Faults { miss_permille: 1000, ..Faults::default() });
     let (mut world, client) = open(disk.clone());
-    // Blocks of the index are cached from now on.
-    assert_eq!(world.newest(client, 1), Some((304, "1 of 300".into())));
+    // Blocks of the index are cached from now on; a record that is asked for by its tid is not.
+    let request = Message::AskObject { oid: oid(1), at: Some(tid(304)), before: None };
+    let answer = world.ask(client, &request);
+    assert!(matches!(answer, Message::AnswerObject { data, .. } if &data.bytes[..] == b"1 of 300"));
     disk.schedule(disk.reads(), Fault::ReadError);
     assert_eq!(world.ask(client, &load(oid(1))), damaged(304, None));
     assert_eq!(world.newest(client, 1), Some((304, "1 of 300".into())));

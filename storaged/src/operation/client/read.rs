@@ -116,7 +116,11 @@ impl Load {
         self.was_locked = locked.is_some();
         let snapshot = node.engine.snapshot();
         let lookup = LoadLookup::new(snapshot, partition, self.oid, self.when).with_checksum();
-        Turn::LookUp(AnyLookup::Load(lookup))
+        Turn::LookUp(AnyLookup::Load(match self.when {
+            // Who goes through all revisions asks like this.
+            When::At(_) => lookup.in_passing(),
+            When::Newest | When::Before(_) => lookup,
+        }))
     }
 
     /// What is to be done before an answer without next revision: the next transaction that wrote

@@ -275,7 +275,8 @@ impl Task for FetchObjects {
                 Some(_) if node.is_behind(link) => Turn::Drain,
                 Some((tid, oid)) => {
                     let lookup = LoadLookup::new(snapshot, partition, *oid, When::At(*tid));
-                    Turn::LookUp(AnyLookup::Load(lookup.with_checksum()))
+                    let lookup = lookup.with_checksum().in_passing();
+                    Turn::LookUp(AnyLookup::Load(lookup))
                 }
                 None => {
                     let next = *next;
