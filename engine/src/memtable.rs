@@ -3,6 +3,8 @@
 //! One thread inserts, any number read at the same time without locks. An item counts only for
 //! snapshots whose sequence number reaches its own, so that half a transaction is never seen.
 
+mod chains;
+
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +13,8 @@ use crossbeam_skiplist::SkipMap;
 use model::{Oid, PartitionId, Tid};
 
 use crate::format::{Item, ItemFlags, Key, Location, Order};
-use crate::run::Neighbours;
+use crate::run::{Neighbours, filter_hash};
+use chains::Chains;
 
 /// An object to be indexed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +67,8 @@ type BatchKey = (u64, std::cmp::Reverse<u64>, u64);
 #[derive(Debug)]
 pub(crate) struct Memtable {
     objects: SkipMap<Key, Value>,
+    /// The same, to find the revisions of one object.
+    chains: Chains,
     by_tid: SkipMap<BatchKey, Batch>,
     transactions: SkipMap<Key, Value>,
     items: AtomicU64,
@@ -77,6 +82,7 @@ impl Default for Memtable {
     fn default() -> Self {
         Self {
             objects: SkipMap::new(),
+            chains: Chains::default(),
             by_tid: SkipMap::new(),
             transactions: SkipMap::new(),
             items: AtomicU64::new(0),
@@ -110,6 +116,7 @@ impl Memtable {
         for object in objects {
             let item = object.item(tid, seq);
             self.objects.insert(item.key, Value::of(&item));
+            self.chains.insert(filter_hash(item.key.a, item.key.b), item);
         }
     }
 
@@ -154,6 +161,14 @@ impl Memtable {
         Neighbours {
             before: before.map(|entry| entry.value().item(*entry.key())),
             at: at.map(|entry| entry.value().item(*entry.key())),
+        }
+    }
+
+    /// Finds revisions of the object of a key, with its [`filter_hash`].
+    pub(crate) fn revisions(&self, key: &Key, hash: u64, before: bool) -> Neighbours {
+        match self.chains.neighbours(hash, key) {
+            Some(found) => found,
+            None => self.neighbours(Order::Objects, key, before),
         }
     }
 
@@ -325,6 +340,46 @@ mod tests {
             data_tid: None,
             location: None,
         }
+    }
+
+    /// Objects with few revisions and with many, in any order of tids, some of them twice.
+    #[test]
+    fn chains_find_what_a_search_finds() {
+        let table = Memtable::default();
+        let mut random = model::Random::from_seed(8);
+        for seq in 1..4000 {
+            let oid_max = if random.chance(1, 8) { 4 } else { 3000 };
+            let oid = random.below(oid_max);
+            let location = Some(Location { file: 1, length: 1, offset: seq });
+            let object = ObjectEntry { location, ..object(1 + u32::from(oid % 3 == 0), oid) };
+            let tid = Tid::new(random.below(60));
+            let twice = random.chance(1, 10);
+            table.insert_objects(tid, seq / 2, &[object]);
+            if twice {
+                let location = Some(Location { file: 2, length: 1, offset: seq });
+                table.insert_objects(tid, seq / 2, &[ObjectEntry { location, ..object }]);
+            }
+        }
+        let (mut searched, mut chained) = (0, 0);
+        for oid in 0..3000 {
+            for partition in 0..3 {
+                for c in [0, !70, !60, !59, !30, !29, !1, !0] {
+                    let seq = random.below(2000);
+                    let key = Key { a: partition, b: oid, c, seq };
+                    let hash = filter_hash(partition, oid);
+                    let same = |item: &Item| (item.key.a, item.key.b) == (partition, oid);
+                    let expected = table.neighbours(Order::Objects, &key, true);
+                    let found = table.revisions(&key, hash, true);
+                    assert_eq!(found.at.filter(same), expected.at.filter(same), "{key:?}");
+                    assert_eq!(found.before.filter(same), expected.before.filter(same), "{key:?}");
+                    match table.chains.neighbours(hash, &key) {
+                        None => searched += 1,
+                        Some(_) => chained += 1,
+                    }
+                }
+            }
+        }
+        assert!(searched >= 32 && chained > 10_000, "{searched} searched, {chained} chained");
     }
 
     #[test]

@@ -177,8 +177,12 @@ impl Find {
                 if self.can_help((table.tid_min(), table.tid_max())) {
                     let before = self.pass.side != Side::At;
                     let order = self.order;
+                    let hash = self.hash;
                     ready!(self.search(snapshot, |key| {
-                        Ok(Step::Done(table.neighbours(order, key, before)))
+                        Ok(Step::Done(match hash {
+                            Some(hash) => table.revisions(key, hash, before),
+                            None => table.neighbours(order, key, before),
+                        }))
                     })?);
                 }
             }
