@@ -5,8 +5,9 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Bytes from this length on are queued as they are; shorter ones are copied together.
-const SHARED_LENGTH_MIN: usize = 2048;
+/// Bytes from this length on are queued as they are; shorter ones are copied together: the system
+/// takes longer to be given several pieces than it takes to copy so many bytes.
+const SHARED_LENGTH_MIN: usize = 8 << 10;
 /// Capacity of a buffer for what is copied together, in bytes.
 const TAIL_CAPACITY: usize = 16 << 10;
 
@@ -29,6 +30,15 @@ impl SendQueue {
         self.length == 0
     }
 
+    /// All that waits, if it is in one piece, as it is most often.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        match (self.ready.len(), self.tail.is_empty()) {
+            (0, false) => Some(&self.tail),
+            (1, true) => self.ready.front().map(|bytes| &bytes[..]),
+            _ => None,
+        }
+    }
+
     /// The first buffers that wait, at most so many, for a vectored write.
     pub fn slices(&mut self, count_max: usize) -> Vec<IoSlice<'_>> {
         self.end_tail();
@@ -40,8 +50,16 @@ impl SendQueue {
     /// # Panics
     /// If less waited.
     pub fn advance(&mut self, mut sent: usize) {
-        self.end_tail();
         self.length -= sent;
+        if self.ready.is_empty() {
+            self.tail.advance(sent);
+            if sent > 0 && self.tail.is_empty() {
+                // Back to the beginning of the buffer, so that what comes next is in one piece.
+                self.tail.reserve(TAIL_CAPACITY);
+            }
+            return;
+        }
+        self.end_tail();
         while sent > 0 {
             let front = self.ready.front_mut().expect("what was sent had waited");
             if sent < front.len() {

@@ -129,7 +129,11 @@ impl Framer {
             self.values_announced += head.parts;
             self.begin_payload(head.payload);
         }
-        let bytes = self.buffer.split_to(self.position).freeze();
+        // Most often there is nothing behind: a buffer that is not shared costs less.
+        let bytes = match self.position == self.buffer.len() && self.room.is_empty() {
+            true => std::mem::take(&mut self.buffer).freeze(),
+            false => self.buffer.split_to(self.position).freeze(),
+        };
         if !self.room.is_empty() {
             // What follows should not keep the long string's memory.
             self.room = BytesMut::new();

@@ -138,8 +138,14 @@ impl LinkSocket {
             if sent >= WRITE_LENGTH_MAX {
                 return true;
             }
-            let slices = queue.slices(WRITE_SLICES);
-            match self.socket.send_vectored_with_flags(&slices, libc::MSG_NOSIGNAL) {
+            let written = match queue.whole() {
+                Some(bytes) => self.socket.send_with_flags(bytes, libc::MSG_NOSIGNAL),
+                None => {
+                    let slices = queue.slices(WRITE_SLICES);
+                    self.socket.send_vectored_with_flags(&slices, libc::MSG_NOSIGNAL)
+                }
+            };
+            match written {
                 Ok(length) => {
                     queue.advance(length);
                     sent += length;

@@ -110,7 +110,7 @@ impl Sockets {
         } else if socket.note(readiness) {
             event = Some(Event::Writable { link });
         }
-        self.list(link);
+        list(&mut self.readable, link, socket);
         Ok(event)
     }
 
@@ -130,13 +130,13 @@ impl Sockets {
         let reason = match socket.read(links.room(link), &mut self.buffer) {
             Ok(bytes) if !bytes.is_empty() => {
                 let is_dropped = socket.state == State::Lingering;
-                self.list(link);
+                list(&mut self.readable, link, socket);
                 return (!is_dropped).then_some(Event::Received { link, bytes });
             }
             Ok(_) => socket.reason(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.list(link);
+                list(&mut self.readable, link, socket);
                 return None;
             }
             Err(error) => error.to_string(),
@@ -152,7 +152,7 @@ impl Sockets {
             if on {
                 self.resumed.push_back(link);
             }
-            self.list(link);
+            list(&mut self.readable, link, socket);
         }
     }
 
@@ -178,7 +178,7 @@ impl Sockets {
         if socket.state == State::Open {
             links.transmitted(link);
         }
-        self.list(link);
+        list(&mut self.readable, link, socket);
     }
 
     /// Closes a connection, of which nothing is told any more.
@@ -188,7 +188,7 @@ impl Sockets {
             self.remove(link);
             return;
         }
-        self.list(link);
+        list(&mut self.readable, link, socket);
         self.lingering.push_back((now + LINGER_TIME, link));
     }
 
@@ -202,13 +202,12 @@ impl Sockets {
             self.remove(link);
         }
     }
+}
 
-    /// Has a connection read from, if there may be something.
-    fn list(&mut self, link: LinkId) {
-        let Some(socket) = self.sockets.get_mut(&link) else { return };
-        if socket.is_readable() && !socket.listed {
-            socket.listed = true;
-            self.readable.push_back(link);
-        }
+/// Has a connection read from, if there may be something.
+fn list(readable: &mut VecDeque<LinkId>, link: LinkId, socket: &mut LinkSocket) {
+    if socket.is_readable() && !socket.listed {
+        socket.listed = true;
+        readable.push_back(link);
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct Entry {
     /// The connection that it serves; with it, it ends.
     pub(super) link: Option<LinkId>,
     pub(super) task: Box<dyn Task>,
+    /// It has to wait, and is among [`Reads::counts`]. Most never are.
+    is_counted: bool,
 }
 
 /// What a task goes on with.
@@ -71,6 +73,7 @@ pub(crate) struct Reads {
     /// Those that wait for transactions.
     waiting: BTreeMap<Ttid, Vec<Entry>>,
     draining: Vec<Entry>,
+    /// Tasks of each connection that did not end at once.
     counts: BTreeMap<LinkId, usize>,
     pub(super) damage: Damage,
 }
@@ -143,12 +146,17 @@ impl Reads {
 impl Storage {
     /// Begins a task; it may answer at once.
     pub(crate) fn start_task(&mut self, link: Option<LinkId>, task: impl Task + 'static) {
-        if let Some(link) = link
+        self.run(Entry { link, task: Box::new(task), is_counted: false }, Ok(None));
+    }
+
+    /// A task does not end at once: its connection may now have as many as it may have.
+    fn count(&mut self, entry: &mut Entry) {
+        if let Some(link) = entry.link
+            && !std::mem::replace(&mut entry.is_counted, true)
             && self.reads.begun(link)
         {
             self.hold_busy(link);
         }
-        self.run(Entry { link, task: Box::new(task) }, Ok(None));
     }
 
     fn run(&mut self, mut entry: Entry, mut outcome: Outcome) {
@@ -164,21 +172,25 @@ impl Storage {
                     match self.reads.reader.start(token, lookup) {
                         Some(output) => outcome = output.map(Some),
                         None => {
+                            self.count(&mut entry);
                             self.reads.reading.insert(token, entry);
                             return;
                         }
                     }
                 }
                 Turn::WaitFor(ttid) => {
+                    self.count(&mut entry);
                     self.reads.waiting.entry(ttid).or_default().push(entry);
                     return;
                 }
                 Turn::Drain => {
+                    self.count(&mut entry);
                     self.reads.draining.push(entry);
                     return;
                 }
                 Turn::Done => {
                     if let Some(link) = entry.link
+                        && entry.is_counted
                         && self.reads.done(link)
                     {
                         self.release_busy(link);
@@ -187,6 +199,7 @@ impl Storage {
                 }
             }
         }
+        self.count(&mut entry);
         self.reads.ready.push_back((entry, outcome));
     }
 
