@@ -70,6 +70,9 @@ pub struct EventLoop {
     /// How many connections were accepted so far.
     accepted_count: u64,
     stalls: Stalls,
+    /// How long the system is asked again and again, after there was something, before it may let
+    /// the thread sleep.
+    busy_poll: Duration,
     /// When the system last told of events.
     now: Now,
 }
@@ -92,6 +95,7 @@ impl EventLoop {
             poll,
             accepted_count: 0,
             stalls: Stalls::default(),
+            busy_poll: Duration::ZERO,
             now: clock::now(),
         })
     }
@@ -133,6 +137,13 @@ impl EventLoop {
         self.waker.clone()
     }
 
+    /// After a turn that had something to do, asks the system for events for so long before it lets
+    /// the thread sleep: who comes within that time need not wait until it is awake. That takes a
+    /// processor of its own. Not at all by default.
+    pub fn set_busy_poll(&mut self, time: Duration) {
+        self.busy_poll = time;
+    }
+
     /// How long the loop was away from its sockets so far.
     pub fn stalls(&self) -> &Stalls {
         &self.stalls
@@ -148,10 +159,7 @@ impl EventLoop {
         let wait = self.wait(deadline, moment);
         let wait = wait.into_iter().chain(wait_max).min();
         self.stalls.turns.record(moment.saturating_sub(self.now.monotonic));
-        match self.poll.poll(&mut self.events, wait) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => result.expect("the system tells of events"),
-        }
+        self.wait_for_events(wait, moment);
         self.now = clock::now();
         machine.links().tell_time(self.now.monotonic);
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
@@ -219,6 +227,33 @@ impl EventLoop {
         let own = [deadline, self.connector.deadline(), self.sockets.deadline()];
         let first = own.into_iter().flatten().chain(accept).min();
         first.map(|first| first.saturating_sub(moment))
+    }
+
+    /// Waits until the system tells of events, but not longer than `wait`, from `moment` on. It
+    /// stays awake for the first part of it if there were events the last time.
+    fn wait_for_events(&mut self, mut wait: Option<Duration>, moment: Duration) {
+        if !self.busy_poll.is_zero() && !self.events.is_empty() {
+            let awake = self.busy_poll.min(wait.unwrap_or(Duration::MAX));
+            loop {
+                self.ask_for_events(Some(Duration::ZERO));
+                let passed = clock::monotonic().saturating_sub(moment);
+                if !self.events.is_empty() || wait.is_some_and(|wait| wait <= passed) {
+                    return;
+                }
+                if passed >= awake {
+                    wait = wait.map(|wait| wait - passed);
+                    break;
+                }
+            }
+        }
+        self.ask_for_events(wait);
+    }
+
+    fn ask_for_events(&mut self, wait: Option<Duration>) {
+        match self.poll.poll(&mut self.events, wait) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => result.expect("the system tells of events"),
+        }
     }
 
     fn deliver<M: Machine>(&mut self, machine: &mut M, event: Event) {

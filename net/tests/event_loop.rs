@@ -284,6 +284,39 @@ fn deadlines_files_signals_and_threads_end_a_wait() {
 }
 
 #[test]
+fn a_loop_that_stays_awake_waits_as_long_as_any_and_does_not_call_it_a_stall() {
+    let mut event_loop = EventLoop::new().unwrap();
+    event_loop.set_busy_poll(Duration::from_millis(10));
+    let mut server = Server::new();
+    let waker = event_loop.waker();
+    // Shorter than it stays awake, and longer.
+    for wait_max in [2, 30].map(Duration::from_millis) {
+        waker.wake();
+        event_loop.turn(&mut server, None);
+        let begin = net::now().monotonic;
+        event_loop.turn(&mut server, Some(wait_max));
+        assert!(net::now().monotonic - begin >= wait_max);
+    }
+    // Something comes while it is awake, or asleep again.
+    for pause in [2, 30].map(Duration::from_millis) {
+        waker.wake();
+        event_loop.turn(&mut server, None);
+        let waker = waker.clone();
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            assert!(held.recv_timeout(pause).is_err(), "nobody sends");
+            waker.wake();
+        });
+        event_loop.turn(&mut server, None);
+        drop(hold);
+        thread.join().unwrap();
+    }
+    let stalls = event_loop.stalls();
+    assert_eq!(stalls.turns.count(), 8);
+    assert!(stalls.turns.quantile(0.5) < Duration::from_millis(1), "{stalls}");
+}
+
+#[test]
 fn who_speaks_something_else_is_told_what_is_spoken_here_and_others_go_on() {
     let (address, server) = serve("127.0.0.1:0");
     let strangers: [&[u8]; 5] = [

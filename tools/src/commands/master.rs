@@ -40,6 +40,7 @@ fn run_with(args: &MasterArgs, log: &Log) -> Result<ExitCode, Failure> {
         }
     };
     let mut daemon = Daemon::start(&args.common, PORT)?;
+    daemon.wait(&args.waiting);
     let Some(default) = PartitionCount::new(PARTITIONS_DEFAULT) else {
         unreachable!("the default is legal")
     };

@@ -52,6 +52,7 @@ fn serve(args: &StorageArgs, path: &Path, log: &Log) -> Result<ExitCode, Failure
     let cluster = database.cluster.clone();
     log.identify(|identity| identity.cluster = Some(cluster.clone()));
     let mut daemon = Daemon::start(&args.common, PORT)?;
+    daemon.wait(&args.waiting);
     let options = StorageOptions {
         cluster,
         address: daemon.address.clone(),

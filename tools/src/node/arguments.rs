@@ -54,6 +54,21 @@ pub(crate) struct CommonArgs {
     pub(crate) exit_with_parent: bool,
 }
 
+/// How a node waits for what comes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WaitingArgs {
+    /// Stay awake for so long after each time that there was something to do: answers come sooner,
+    /// and a processor is kept busy. For machines that have one to spare
+    #[arg(
+        long, default_value_t = 0, value_name = "MICROSECONDS",
+        value_parser = clap::value_parser!(u32).range(..=BUSY_POLL_US_MAX)
+    )]
+    pub(crate) busy_poll_us: u32,
+}
+
+/// Whoever waits longer for the next request gains nothing from a thread that is awake.
+const BUSY_POLL_US_MAX: i64 = 1_000_000;
+
 /// Heading of options that nodes of NEO/py have and that do nothing here, or are refused.
 const NOT_HERE: &str = "Options of NEO/py that have no effect yet, or are refused";
 
@@ -100,6 +115,8 @@ pub(crate) struct MasterArgs {
     pub(crate) nid: Option<Nid>,
     #[command(flatten)]
     pub(crate) disk: DiskArgs,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArgs,
     /// Name of a cluster to back up
     #[arg(short = 'C', long, value_name = "NAME", help_heading = NOT_HERE)]
     pub(crate) upstream_cluster: Option<String>,
@@ -157,6 +174,8 @@ pub(crate) struct StorageArgs {
     pub(crate) reset: bool,
     #[command(flatten)]
     pub(crate) disk: DiskArgs,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArgs,
     /// Kind of database: there is one
     #[arg(short, long, value_name = "ADAPTER", help_heading = NOT_HERE)]
     pub(crate) adapter: Option<String>,

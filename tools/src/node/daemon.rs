@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use net::{Address, EventLoop, Machine};
 
-use super::arguments::CommonArgs;
+use super::arguments::{CommonArgs, WaitingArgs};
 use super::driven::{Driven, Ended, Named};
 use super::log::{Identity, Log};
 use super::{addresses, parent, paths, service};
@@ -99,6 +99,11 @@ impl Daemon {
             tracing::warn!("it took too long to end in good order");
         }
         (driven.machine, ended)
+    }
+
+    /// Has the loop wait as it was asked to.
+    pub(crate) fn wait(&mut self, args: &WaitingArgs) {
+        self.event_loop.set_busy_poll(Duration::from_micros(args.busy_poll_us.into()));
     }
 
     /// Has the loop tell of files.
