@@ -351,7 +351,8 @@ mod tests {
             let oid_max = if random.chance(1, 8) { 4 } else { 3000 };
             let oid = random.below(oid_max);
             let location = Some(Location { file: 1, length: 1, offset: seq });
-            let object = ObjectEntry { location, ..object(1 + u32::from(oid.is_multiple_of(3)), oid) };
+            let object =
+                ObjectEntry { location, ..object(1 + u32::from(oid.is_multiple_of(3)), oid) };
             let tid = Tid::new(random.below(60));
             let twice = random.chance(1, 10);
             table.insert_objects(tid, seq / 2, &[object]);
