@@ -105,6 +105,13 @@ fn set_node_state(
     nid: Nid,
     state: NodeState,
 ) {
+    let is_remembered = cluster.ledger.remembered().storages.contains_key(&nid);
+    if state == NodeState::Unknown && is_remembered && cluster.nodes.get(nid).is_none() {
+        // It has no cells, or it would be known: only its id is taken.
+        cluster.commit(Command::Forget { nid });
+        let message = Message::error(ErrorCode::Ack, "node permanently removed");
+        return cluster.wire.answer(link, id, &message);
+    }
     match changes_of_node(cluster, phase, nid, state) {
         Err(text) => cluster.wire.refuse(link, id, ErrorCode::Denied, text),
         Ok(changes) => {
@@ -285,6 +292,13 @@ fn truncate(cluster: &mut Cluster, tid: Tid) -> Outcome {
         return Err("Can not truncate before an approved pack".to_owned());
     }
     tracing::warn!(%tid, "truncating");
+    // Clients may have chosen later tids than what is reserved. Recovery takes a log that does not
+    // know of the last transaction for an old one.
+    let last_tid = cluster.ids.last_tid();
+    if last_tid > cluster.ledger.remembered().reserved_tid {
+        cluster.commit(Command::Tids(last_tid));
+        cluster.learn_reserved();
+    }
     cluster.commit(Command::Truncate(Some(tid)));
     cluster.follow_with(Next::FallBack { truncate: Some(tid) });
     Ok(String::new())

@@ -38,6 +38,9 @@ pub(crate) struct Cluster {
     pub(crate) startup: Impulse,
     /// Up to where the storages have to truncate.
     pub(crate) truncate: Option<Tid>,
+    /// Where storages listen that had to give up the id that they were given, to one that has it
+    /// in its database.
+    pub(crate) displaced: BTreeSet<Address>,
     /// What is to follow.
     pub(crate) next: Option<Next>,
 }
@@ -135,6 +138,18 @@ impl Cluster {
         self.table.as_mut().expect("there is a table in this state")
     }
 
+    /// Remembers where the storages of the table are. Others may come and go.
+    pub(crate) fn remember_storages(&mut self) {
+        for nid in self.table().nodes() {
+            let Some(node) = self.nodes.get(nid) else { continue };
+            let address = node.address.clone();
+            let remembered = self.ledger.remembered().storages.get(&nid);
+            if remembered.is_none_or(|known| address.is_some() && *known != address) {
+                self.commit(Command::Storage { nid, address });
+            }
+        }
+    }
+
     /// Takes over a whole table.
     pub(crate) fn set_table(&mut self, table: PartitionTable) {
         let storages = self.nodes.of_type(NodeType::Storage);
@@ -164,6 +179,7 @@ impl Cluster {
         }
         tracing::debug!(%table_id, changes = changes.len(), "partition table updated");
         self.commit(Command::TableChange { id: table_id, replicas, changes: changes.clone() });
+        self.remember_storages();
         Some(Message::NotifyPartitionChanges { table_id, replicas, changes })
     }
 

@@ -1,6 +1,6 @@
 //! Nodes introduce themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{CellChange, CellState, ClusterState, Nid, NodeState, NodeType, PartitionId};
 use net::{Address, ErrorCode, Extra, LinkId, Message, Value};
@@ -121,9 +121,14 @@ impl Applicant {
             return Err("already connected".to_owned());
         }
         let by_nid = self.nid.filter(|nid| cluster.nodes.get(*nid).is_some());
-        if by_nid.as_ref().is_some_and(is_identified) {
-            // A temporary id is given anew.
-            return if is_storage { Err("already connected".to_owned()) } else { Ok(None) };
+        if let Some(nid) = by_nid.filter(is_identified) {
+            // A temporary id is given anew; so is one that had to be given up.
+            let gave_up = is_among(&cluster.displaced, self.address.as_ref());
+            return match is_storage && !gave_up {
+                true if may_displace(cluster, nid) => Ok(Some(nid)),
+                true => Err("already connected".to_owned()),
+                false => Ok(None),
+            };
         }
         if is_storage
             && let (Some(nid), Some(other)) = (by_nid, by_address)
@@ -194,7 +199,7 @@ impl Applicant {
         let Some(other) = other.filter(|other| *other != nid) else { return };
         tracing::warn!(%other, %nid, "a node has the address that another one had");
         cluster.nodes.forget_address(other);
-        if other.node_type() == Some(NodeType::Storage) {
+        if cluster.ledger.remembered().storages.contains_key(&other) {
             cluster.commit(Command::Storage { nid: other, address: None });
         }
         cluster.broadcast_nodes(&[other]);
@@ -211,19 +216,20 @@ impl Applicant {
             return Verdict::Refused;
         };
         tracing::info!(%nid, node_type = %self.node_type, %state, "accepted");
+        displace(cluster, nid);
         self.take_address(cluster, nid);
         let mut node = Node::absent(self.node_type, self.address.clone());
         node.id_timestamp = Some(cluster.id_clock.next(cluster.now.unix));
         node.details = Details::of(self.node_type, &self.extra);
         node.state = NodeState::Down;
+        node.is_new = self.nid != Some(nid);
         cluster.nodes.insert(nid, node);
         cluster.set_node_state(nid, state);
-        if self.node_type == NodeType::Storage {
-            let remembered = &cluster.ledger.remembered().storages;
-            if remembered.get(&nid) != Some(&self.address) {
-                let address = self.address.clone();
-                cluster.commit(Command::Storage { nid, address });
-            }
+        if let Some(address) = &self.address {
+            cluster.displaced.remove(address);
+        }
+        if cluster.table.is_some() {
+            cluster.remember_storages();
         }
         // The others first, who do not have to hear it from the node itself.
         cluster.broadcast_nodes(&[nid]);
@@ -250,4 +256,27 @@ impl Applicant {
         }
         Verdict::Joined(nid)
     }
+}
+
+fn is_among(addresses: &BTreeSet<Address>, address: Option<&Address>) -> bool {
+    address.is_some_and(|address| addresses.contains(address))
+}
+
+/// Whether a storage that has an id in its database gets it, although another one is connected with
+/// it: that one was given it just now, after the log was lost, and holds nothing.
+fn may_displace(cluster: &Cluster, nid: Nid) -> bool {
+    let holder = cluster.nodes.get(nid).filter(|node| node.is_new);
+    let has_cells = || cluster.table().nodes().contains(&nid);
+    holder.is_some_and(|node| node.state == NodeState::Pending)
+        && (cluster.state == ClusterState::Recovering || !has_cells())
+}
+
+/// Has the one that is connected with an id give it up. It comes back, and gets another one.
+fn displace(cluster: &mut Cluster, nid: Nid) {
+    let Some(link) = cluster.nodes.link(nid) else { return };
+    tracing::warn!(%nid, "a storage has this id in its database, who was given it gets another");
+    let address = cluster.nodes.get(nid).and_then(|node| node.address.clone());
+    cluster.displaced.extend(address);
+    cluster.nodes.disconnect(nid);
+    cluster.wire.close(link);
 }

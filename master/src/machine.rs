@@ -1,5 +1,6 @@
 //! The master as a machine: routes what comes in to the machine of the present state.
 
+use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +96,7 @@ impl Master {
             state: ClusterState::Recovering,
             startup: Impulse::None,
             truncate: None,
+            displaced: BTreeSet::new(),
             next: None,
             options,
         };

@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) completed_pack: Option<Tid>,
     /// Whether a storage truncates, after the others did. It has not got the table yet.
     pub(crate) is_truncating: bool,
+    /// Whether a storage has nothing, as far as is known: its id was given to it just now.
+    pub(crate) is_new: bool,
 }
 
 impl Node {
@@ -76,6 +78,7 @@ impl Node {
             details: Details::default(),
             completed_pack: None,
             is_truncating: false,
+            is_new: false,
         }
     }
 }
@@ -188,6 +191,12 @@ impl Nodes {
     pub(crate) fn set_state(&mut self, nid: Nid, state: NodeState) {
         if let Some(node) = self.by_nid.get_mut(&nid) {
             node.state = state;
+        }
+    }
+
+    pub(crate) fn set_new(&mut self, nid: Nid, is_new: bool) {
+        if let Some(node) = self.by_nid.get_mut(&nid) {
+            node.is_new = is_new;
         }
     }
 

@@ -60,6 +60,9 @@ impl Recovery {
                  later version, and this database must not be written to"
             )));
         }
+        if let Some(trouble) = self.stale_truncation(cluster) {
+            return Err(Obstacle::Trouble(trouble));
+        }
         let mut storages = cluster.nodes.identified(NodeType::Storage).peekable();
         if storages.peek().is_none() {
             return Err(Obstacle::Waiting("there is no storage node".to_owned()));
@@ -90,6 +93,25 @@ impl Recovery {
                 self.readable_ones(cluster, impulse, Some(nid)).map(drop)
             }
         }
+    }
+
+    /// Up to where the log says that the storages are to truncate, if none of them knows of that:
+    /// the master ended just before they were told, or the log is an old copy.
+    pub(super) fn doubtful_truncate(&self, cluster: &Cluster) -> Option<Tid> {
+        let log = cluster.ledger.remembered().truncate;
+        log.filter(|_| self.reports.iter().all(|(_, report)| report.truncate.is_none()))
+    }
+
+    /// Says that the log is an old copy: nobody gets a tid before that is reserved in the log.
+    fn stale_truncation(&self, cluster: &Cluster) -> Option<String> {
+        let tid = self.doubtful_truncate(cluster)?;
+        let reserved = cluster.ledger.remembered().reserved_tid;
+        let (nid, last) = self.last_tids.iter().find(|(_, last)| **last > reserved)?;
+        Some(format!(
+            "the master's log says to truncate up to {tid}, but {nid} has transaction {last}, which \
+             is later than all that this log knows of: it is an old copy. Start the master with \
+             the right one, or with an empty directory"
+        ))
     }
 
     /// The storages whose usage decides whether empty ones may count: all with readable cells, if

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    CellChange, CellState, ClusterState, Nid, NodeState, NodeType, PartitionTable, PartitionTableId,
+    CellChange, CellState, ClusterState, Nid, NodeState, NodeType, PartitionTable,
+    PartitionTableId, Tid,
 };
 use net::{Message, NodeInformation};
 
@@ -25,6 +26,8 @@ pub(crate) struct Recovery {
     pub(super) newest: Option<PartitionTableId>,
     /// Storages whose table has the same id as the newest and other rows, with what to say.
     pub(super) conflicts: BTreeMap<Nid, String>,
+    /// The last transactions of storages that were asked.
+    pub(super) last_tids: BTreeMap<Nid, Tid>,
     /// What was last said of why it does not start.
     explained: Option<Obstacle>,
 }
@@ -65,6 +68,7 @@ impl Recovery {
     /// Nothing more is expected of a storage that is already marked as gone.
     pub(crate) fn storage_left(&mut self, cluster: &mut Cluster, nid: Nid) {
         self.reports.remove(nid);
+        self.last_tids.remove(&nid);
         self.conflicts.remove(&nid);
         self.learn_truncate(cluster);
     }
@@ -79,6 +83,7 @@ impl Recovery {
                 let usage = Usage::Unasked;
                 self.reports.insert(nid, Report { table_id, backup, truncate, usage });
                 self.newest = self.newest.max(table_id);
+                cluster.nodes.set_new(nid, table_id.is_none());
                 let newest = cluster.table.as_ref().map(|table| table.table().id());
                 if table_id.is_some()
                     && table_id >= newest
@@ -97,6 +102,7 @@ impl Recovery {
                 }
             }
             Message::AnswerLastIDs { last_tid, last_oid, .. } => {
+                self.last_tids.insert(nid, last_tid.unwrap_or(Tid::ZERO));
                 self.reports.learn_last_ids(nid, last_tid, last_oid);
             }
             Message::AnswerLockedTransactions { transactions } => {
@@ -112,6 +118,7 @@ impl Recovery {
             return;
         }
         self.ask_usage(cluster);
+        self.ask_last_tids(cluster);
         match self.choose(cluster, cluster.startup) {
             Err(obstacle) => self.explain(obstacle),
             Ok(chosen) => {
@@ -139,6 +146,22 @@ impl Recovery {
         }
     }
 
+    /// Asks storages for their last tids where only the log says that they have to truncate.
+    fn ask_last_tids(&mut self, cluster: &mut Cluster) {
+        if self.doubtful_truncate(cluster).is_none() {
+            return;
+        }
+        let storages: Vec<Nid> = self.reports.iter().map(|(nid, _)| nid).collect();
+        for nid in storages {
+            if let Some(link) = cluster.nodes.link(nid)
+                && !self.last_tids.contains_key(&nid)
+                && !cluster.wire.is_asked(link)
+            {
+                cluster.wire.ask(link, &Message::AskLastIDs {}, Asked::LastIds);
+            }
+        }
+    }
+
     /// A table that a storage has.
     fn candidate(&mut self, cluster: &mut Cluster, nid: Nid, table: PartitionTable) {
         let found = cluster.table.as_ref().map(|known| known.table());
@@ -156,11 +179,13 @@ impl Recovery {
                 }
             }
             _ => {
-                tracing::info!(%nid, table_id = %table.id(), "a storage has a newer table");
+                forget_truncations(cluster, nid, &table);
                 // Conflicts were about an older one.
                 self.conflicts.clear();
                 cluster.commit(Command::Table(table.clone()));
                 adopt(cluster, table);
+                cluster.remember_storages();
+                cluster.truncate = self.reported_truncate(cluster);
             }
         }
     }
@@ -180,9 +205,13 @@ impl Recovery {
 
     /// The lowest tid that the log or a storage of the newest table is to truncate to.
     fn learn_truncate(&self, cluster: &mut Cluster) {
-        let reports = self.reports.of_newest(cluster);
         let log = cluster.ledger.remembered().truncate;
-        cluster.truncate = reports.filter_map(|(_, report)| report.truncate).chain(log).min();
+        cluster.truncate = self.reported_truncate(cluster).into_iter().chain(log).min();
+    }
+
+    /// Without what the log says.
+    pub(super) fn reported_truncate(&self, cluster: &Cluster) -> Option<Tid> {
+        self.reports.of_newest(cluster).filter_map(|(_, report)| report.truncate).min()
     }
 
     /// Has those storages truncate that do not know of it yet, and asks them again.
@@ -225,6 +254,7 @@ impl Recovery {
             tracing::info!(storages = members.len(), "creating a new partition table");
             cluster.commit(Command::Table(table.clone()));
             cluster.set_table(table);
+            cluster.remember_storages();
             let message = cluster.table_message();
             cluster.send_to_all(NodeType::Admin, &message);
         } else {
@@ -260,6 +290,29 @@ impl Recovery {
                 CellChange { partition, nid: cell.nid, state }
             })
             .collect()
+    }
+}
+
+/// A storage has a newer table than is known here. The log has every table before anybody else, so
+/// it is an old one then, or of another life of the cluster: what it says of truncations is over.
+fn forget_truncations(cluster: &mut Cluster, nid: Nid, table: &PartitionTable) {
+    let remembered = cluster.ledger.remembered();
+    let Some(known) = remembered.table.as_ref().map(PartitionTable::id) else {
+        tracing::info!(%nid, table_id = %table.id(), "a storage has a partition table");
+        return;
+    };
+    tracing::warn!(
+        %nid, table_id = %table.id(), of_log = %known,
+        "a storage has a newer partition table than the log, which must be an old one"
+    );
+    let late: Vec<Nid> = remembered.late_truncations.keys().copied().collect();
+    if let Some(tid) = remembered.truncate {
+        tracing::warn!(%tid, "the truncation that the log remembers is not repeated");
+        cluster.commit(Command::Truncate(None));
+    }
+    for nid in late {
+        tracing::warn!(%nid, "the truncation that the log remembers is not repeated");
+        cluster.commit(Command::LateTruncation { nid, tid: None });
     }
 }
 

@@ -6,6 +6,7 @@ mod commit;
 mod doubt;
 mod hostile;
 mod ids;
+mod lost_log;
 mod operators;
 mod packs;
 mod recovery;
