@@ -439,7 +439,7 @@ impl Machine for Master {
             self.terminating.get_or_insert(now.monotonic);
         }
         self.cluster.wire.links.tell_time(now.monotonic);
-        self.cluster.wire.links.feed(event);
+        self.cluster.wire.feed(event);
         let ledger = &self.cluster.ledger;
         if ledger.is_writing() || ledger.deadline().is_some_and(|at| now.monotonic >= at) {
             self.log_written();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use model::Ttid;
-use net::{ErrorCode, LinkId, Links, Message};
+use net::{ErrorCode, Event, LinkId, Links, Message};
 
 /// What is noted of requests to storages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +37,10 @@ const POSTPONED_MAX: usize = 256;
 /// From when on it is read again.
 const POSTPONED_LOW: usize = 128;
 
+/// Bytes of a peer that may wait while a change is on its way to the log, which may take as long as
+/// its disk is full.
+const BACKLOG_MAX: usize = 64 << 10;
+
 /// Something that waits for the log.
 enum Output {
     Send(LinkId, Message),
@@ -57,6 +61,8 @@ pub(crate) struct Wire {
     unanswered: BTreeMap<LinkId, u32>,
     /// How much of each peer's requests waits for something before it can be answered.
     postponed: BTreeMap<LinkId, usize>,
+    /// How many bytes came from each peer while outputs are held.
+    backlog: BTreeMap<LinkId, usize>,
     /// Connections that were closed here, of which nobody else tells that they ended.
     closing: VecDeque<LinkId>,
 }
@@ -68,7 +74,24 @@ impl Wire {
             held: None,
             unanswered: BTreeMap::new(),
             postponed: BTreeMap::new(),
+            backlog: BTreeMap::new(),
             closing: VecDeque::new(),
+        }
+    }
+
+    /// Takes an event of a connection. While outputs are held nothing is handled, so that a peer is
+    /// not read from any more when much has come from it.
+    pub(crate) fn feed(&mut self, event: Event) {
+        let received = match &event {
+            Event::Received { link, bytes } if self.is_held() => Some((*link, bytes.len())),
+            _ => None,
+        };
+        self.links.feed(event);
+        let Some((link, length)) = received else { return };
+        let backlog = self.backlog.entry(link).or_default();
+        *backlog = backlog.saturating_add(length);
+        if *backlog >= BACKLOG_MAX {
+            self.links.hold(link, true);
         }
     }
 
@@ -83,6 +106,12 @@ impl Wire {
 
     /// Lets out what was held.
     pub(crate) fn release(&mut self) {
+        for (link, backlog) in std::mem::take(&mut self.backlog) {
+            let postponed = self.postponed.get(&link).copied().unwrap_or(0);
+            if backlog >= BACKLOG_MAX && postponed < POSTPONED_MAX {
+                self.links.hold(link, false);
+            }
+        }
         for output in self.held.take().unwrap_or_default() {
             match output {
                 Output::Send(link, message) => self.links.send(link, &message),

@@ -108,8 +108,8 @@ impl Recovery {
         let reserved = cluster.ledger.remembered().reserved_tid;
         let (nid, last) = self.last_tids.iter().find(|(_, last)| **last > reserved)?;
         Some(format!(
-            "the master's log says to truncate up to {tid}, but {nid} has transaction {last}, which \
-             is later than all that this log knows of: it is an old copy. Start the master with \
+            "the master's log says to truncate up to {tid}, but {nid} has transaction {last}, \
+             which is later than all that this log knows of: it is an old copy. Start the master with \
              the right one, or with an empty directory"
         ))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::disk::{Fault, MemoryDisk};
 use model::{ClusterState, Nid, NodeState, NodeType, Tid};
-use net::{ErrorCode, Event, Extra, Machine, Message};
+use net::{Action, ErrorCode, Event, Extra, Machine, Message};
 
 use super::cluster::*;
 use super::world::*;
@@ -164,4 +164,36 @@ fn a_master_whose_log_failed_does_nothing_more() {
         assert_eq!(world.names("admin"), [""; 0], "{fault:?}");
         assert_eq!(disk.operations(), operations, "{fault:?}");
     }
+}
+
+/// What comes while a change waits for space is bounded: its sender is not read from any more, and
+/// again afterwards.
+#[test]
+fn who_sends_while_a_change_waits_for_space_is_not_read_from() {
+    let disk = MemoryDisk::new(1);
+    let mut world = operating(&disk);
+    let link = world.remote("c1");
+    let reads = |world: &mut World| {
+        let actions = std::iter::from_fn(|| world.master.links().poll_action());
+        let reads = actions.filter_map(|action| match action {
+            Action::Read { link: other, on } if other == link => Some(on),
+            _ => None,
+        });
+        reads.collect::<Vec<bool>>()
+    };
+    disk.schedule(disk.operations(), Fault::NoSpace);
+    world.send_only("admin", Message::SetNumReplicas { replicas: 1 });
+    world.master.handle(world.now, Event::Disk);
+    assert_eq!(reads(&mut world), []);
+    // A notification that is never finished.
+    for _ in 0..3 {
+        let bytes = bytes::BytesMut::zeroed(32 << 10);
+        world.master.handle(world.now, Event::Received { link, bytes });
+    }
+    assert_eq!(reads(&mut world), [false]);
+    for _ in 0..4 {
+        world.now.monotonic += Duration::from_secs(2);
+        world.master.handle(world.now, Event::Timer);
+    }
+    assert!(reads(&mut world).contains(&true));
 }

@@ -174,6 +174,19 @@ impl World {
         self.pump();
     }
 
+    /// The master's side of a peer's connection.
+    pub(super) fn remote(&mut self, name: &'static str) -> LinkId {
+        self.peer(name).remote
+    }
+
+    /// Has a peer ask, and the master hear it, once.
+    pub(super) fn send_only(&mut self, name: &'static str, message: Message) {
+        let peer = self.peer(name);
+        let (link, note) = (peer.link, message.name());
+        peer.links.ask(link, &message, note);
+        self.pump_peer(name);
+    }
+
     pub(super) fn send(&mut self, name: &'static str, message: Message) {
         let peer = self.peer(name);
         let link = peer.link;
