@@ -109,7 +109,7 @@ impl Recovery {
         let (nid, last) = self.last_tids.iter().find(|(_, last)| **last > reserved)?;
         Some(format!(
             "the master's log says to truncate up to {tid}, but {nid} has transaction {last}, \
-             which is later than all that this log knows of: it is an old copy. Start the master with \
+             which is later than all that it knows of: it is an old copy. Start the master with \
              the right one, or with an empty directory"
         ))
     }
