@@ -1,4 +1,4 @@
-//! Conversations of PROTOCOL.md, one a file, each with one real machine: see `tests/scripts`.
+//! Conversations of nodes, one a file, each with one real machine: see `tests/scripts`.
 
 use tests::script::verify_directory;
 use tests::settings::{AdminSetting, ClientSetting, MasterSetting, StorageSetting};

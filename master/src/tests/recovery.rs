@@ -1,4 +1,4 @@
-//! Recovery: whose table counts, and who has to be there (R19, DESIGN.md section 5).
+//! Recovery: whose table counts, and who has to be there (R19).
 
 use std::time::Duration;
 
