@@ -15,9 +15,6 @@ const TIDS_AHEAD_LOW: Duration = Duration::from_millis(750);
 /// differ, and tids of a database that was filled in no time run ahead; but all later tids follow
 /// the greatest one, so one that is far in the future would stay with the database for ever.
 const CHOSEN_AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
-/// New oids follow the greatest one stored, as long as that leaves so many: else they follow the
-/// greatest one that was given out, so that nobody uses up all with one of its own.
-const OIDS_LEFT_MIN: u64 = 1 << 32;
 
 /// Why no id can be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -177,7 +174,8 @@ impl Ids {
     /// New oids, as many as asked.
     pub(crate) fn next_oids(&mut self, count: u32) -> Result<Vec<Oid>, IdError> {
         let first = self.greatest_oid();
-        let last = first.checked_add(u64::from(count)).ok_or(IdError::Exhausted)?;
+        let last = first.checked_add(u64::from(count)).filter(|last| *last < Oid::MAX.get());
+        let last = last.ok_or(IdError::Exhausted)?;
         if self.is_closed || last > self.reserved_oid.get() {
             return Err(IdError::Reserve(last));
         }
@@ -186,18 +184,17 @@ impl Ids {
         Ok((first + 1..=last).map(Oid::new).collect())
     }
 
-    /// What new oids follow.
+    /// What new oids follow: whatever has a greater one, nobody has.
     fn greatest_oid(&self) -> u64 {
-        let greatest = self.last_oid.max(self.used_oid).get();
-        match u64::MAX - greatest >= OIDS_LEFT_MIN {
-            true => greatest,
-            false => self.used_oid.get(),
-        }
+        self.last_oid.max(self.used_oid).get()
     }
 
-    /// Takes note of an oid that was committed.
+    /// Takes note of an oid that was committed. The last one of all, which the protocol has for
+    /// none, would leave no others.
     pub(crate) fn stored_oid(&mut self, oid: Oid) {
-        self.last_oid = self.last_oid.max(oid);
+        if oid < Oid::MAX {
+            self.last_oid = self.last_oid.max(oid);
+        }
     }
 
     /// Up to where tids should be reserved, if little is left. The log is to be asked for that.
@@ -306,20 +303,17 @@ mod tests {
         }
     }
 
-    /// Oids that clients store of their own never use up all that can be given out.
+    /// What is given out is above all that is stored, however few are left.
     #[test]
-    fn oids_are_never_used_up_by_one_that_is_stored() {
-        let mut ids = Ids::new(Tid::ZERO, Oid::new(100));
-        ids.reserved(Tid::ZERO, Oid::new(1000));
-        ids.learn(None, Some(Oid::new(u64::MAX - 5)), Tid::MAX);
-        assert_eq!(ids.last_oid(), Oid::new(u64::MAX - 5));
-        assert_eq!(ids.next_oids(2).unwrap(), [Oid::new(101), Oid::new(102)]);
+    fn oids_are_above_all_that_are_stored() {
+        let mut ids = Ids::new(Tid::ZERO, Oid::ZERO);
+        let greatest = u64::MAX - 5;
+        ids.learn(None, Some(Oid::new(greatest)), Tid::MAX);
+        assert_eq!(ids.next_oids(2), Err(IdError::Reserve(greatest + 2)));
+        ids.reserved(Tid::ZERO, Oid::MAX);
+        assert_eq!(ids.next_oids(2).unwrap(), [greatest + 1, greatest + 2].map(Oid::new));
         ids.stored_oid(Oid::MAX);
-        assert_eq!(ids.next_oids(1).unwrap(), [Oid::new(103)]);
-        assert!(ids.oids_to_reserve().unwrap() < Oid::new(200_000));
-        // Others count.
-        let mut ids = Ids::new(Tid::ZERO, Oid::new(100));
-        ids.stored_oid(Oid::new(1 << 40));
-        assert_eq!(ids.next_oids(2), Err(IdError::Reserve((1 << 40) + 2)));
+        assert_eq!(ids.next_oids(2).unwrap(), [greatest + 3, greatest + 4].map(Oid::new));
+        assert_eq!(ids.next_oids(1), Err(IdError::Exhausted), "the last one means none");
     }
 }
