@@ -174,8 +174,7 @@ impl Ids {
     /// New oids, as many as asked.
     pub(crate) fn next_oids(&mut self, count: u32) -> Result<Vec<Oid>, IdError> {
         let first = self.greatest_oid();
-        let last = first.checked_add(u64::from(count)).filter(|last| *last < Oid::MAX.get());
-        let last = last.ok_or(IdError::Exhausted)?;
+        let last = first.checked_add(u64::from(count)).ok_or(IdError::Exhausted)?;
         if self.is_closed || last > self.reserved_oid.get() {
             return Err(IdError::Reserve(last));
         }
@@ -189,12 +188,9 @@ impl Ids {
         self.last_oid.max(self.used_oid).get()
     }
 
-    /// Takes note of an oid that was committed. The last one of all, which the protocol has for
-    /// none, would leave no others.
+    /// Takes note of an oid that was committed.
     pub(crate) fn stored_oid(&mut self, oid: Oid) {
-        if oid < Oid::MAX {
-            self.last_oid = self.last_oid.max(oid);
-        }
+        self.last_oid = self.last_oid.max(oid);
     }
 
     /// Up to where tids should be reserved, if little is left. The log is to be asked for that.
@@ -312,8 +308,7 @@ mod tests {
         assert_eq!(ids.next_oids(2), Err(IdError::Reserve(greatest + 2)));
         ids.reserved(Tid::ZERO, Oid::MAX);
         assert_eq!(ids.next_oids(2).unwrap(), [greatest + 1, greatest + 2].map(Oid::new));
-        ids.stored_oid(Oid::MAX);
-        assert_eq!(ids.next_oids(2).unwrap(), [greatest + 3, greatest + 4].map(Oid::new));
-        assert_eq!(ids.next_oids(1), Err(IdError::Exhausted), "the last one means none");
+        assert_eq!(ids.next_oids(3).unwrap().last(), Some(&Oid::MAX));
+        assert_eq!(ids.next_oids(1), Err(IdError::Exhausted));
     }
 }

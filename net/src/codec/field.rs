@@ -6,7 +6,7 @@ use model::{
     PartitionTableId, Tid, Ttid,
 };
 
-use super::decode::{Decoder, Malformed};
+use super::decode::{Decoder, LIST_LENGTH_MAX, Malformed};
 use super::encode::Encoder;
 use crate::address::Address;
 use crate::message::{
@@ -126,10 +126,24 @@ impl Field for PackOrder {
         let state = PackState {
             approved: Field::decode(input)?,
             partial: Field::decode(input)?,
-            oids: Field::decode(input)?,
+            oids: decode_kept_oids(input)?,
             tid: Field::decode(input)?,
         };
         Ok(Self { id, state })
+    }
+}
+
+/// The oids of a partial order. NEO/py's storages answer with them as they keep them, one behind
+/// the other in one string.
+fn decode_kept_oids(input: &mut Decoder<'_>) -> Result<Option<Vec<Oid>>, Malformed> {
+    if !matches!(input.peek()?, 0xc4..=0xc6) {
+        return Field::decode(input);
+    }
+    let string = input.bytes()?;
+    let (oids, rest) = string.as_chunks::<8>();
+    match rest.is_empty() && oids.len() < LIST_LENGTH_MAX {
+        true => Ok(Some(oids.iter().copied().map(Oid::from_be_bytes).collect())),
+        false => Err(Malformed::Expected("oids of 8 bytes each")),
     }
 }
 

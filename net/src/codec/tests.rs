@@ -51,6 +51,23 @@ fn every_packet_comes_back_and_is_what_another_codec_writes() {
 }
 
 #[test]
+fn oids_of_a_pack_order_may_come_in_one_string() {
+    let order = |oids: Value| {
+        let id = Value::Binary(vec![0, 0, 0, 0, 0, 0, 0, 9]);
+        let order = vec![id.clone(), true.into(), true.into(), oids, id];
+        let arguments = Value::Array(vec![Value::Array(vec![Value::Array(order)])]);
+        by_oracle(&Value::Array(vec![0.into(), 0x8033.into(), arguments]))
+    };
+    let string = [[0, 0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0, 2]];
+    let list = string.iter().map(|oid| Value::Binary(oid.to_vec())).collect();
+    let told = decode(&order(Value::Array(list)));
+    assert!(matches!(told, Ok(Some(_))));
+    assert_eq!(decode(&order(Value::Binary(string.concat()))), told);
+    let half = decode(&order(Value::Binary(vec![0; 12])));
+    assert_eq!(half, Err(Malformed::Expected("oids of 8 bytes each")));
+}
+
+#[test]
 fn packets_stay_as_they_are() {
     let mut text = String::from(
         "# A packet of each kind: its bytes, and what another decoder makes of them.\n\
