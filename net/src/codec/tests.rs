@@ -196,7 +196,14 @@ fn a_value_of_another_type_is_refused_or_means_itself() {
                 let bytes = by_oracle(&changed);
                 match decode(&bytes) {
                     Ok(Some((id, message))) => {
-                        assert_eq!(message.to_packet(id), bytes, "{changed}: {message:?}");
+                        let again = message.to_packet(id);
+                        match message {
+                            // Its oids may come in one string.
+                            Message::AnswerPackOrders { .. } => {
+                                assert_eq!(decode(&again), Ok(Some((id, message))), "{changed}");
+                            }
+                            _ => assert_eq!(again, bytes, "{changed}: {message:?}"),
+                        }
                         taken += 1;
                     }
                     Ok(None) => panic!("{changed} is whole"),
