@@ -383,6 +383,26 @@ mod tests {
         assert!(searched >= 32 && chained > 10_000, "{searched} searched, {chained} chained");
     }
 
+    /// One that cannot be written for long takes no chains without end.
+    #[test]
+    fn a_table_that_outgrows_its_chains_is_searched() {
+        let table = Memtable::default();
+        let objects: Vec<_> = (0..140_000).map(|oid| object(0, oid)).collect();
+        let mut chained = 0;
+        for (part, seq) in objects.chunks(2_000).zip(1..) {
+            table.insert_objects(Tid::new(5), seq, part);
+            let oid = part[0].oid.get();
+            for oid in [0, oid] {
+                let key = Key { a: 0, b: oid, c: 0, seq: 0 };
+                let found = table.revisions(&key, filter_hash(0, oid), false);
+                assert_eq!(found.at.map(|item| item.key.b), Some(oid));
+                chained +=
+                    usize::from(table.chains.neighbours(filter_hash(0, oid), &key).is_some());
+            }
+        }
+        assert_eq!(chained, 2 * 65, "of 70 times 2,000 objects, 65 find a place");
+    }
+
     #[test]
     fn walking_by_tid_equals_sorting() {
         let table = Arc::new(Memtable::default());

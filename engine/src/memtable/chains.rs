@@ -1,17 +1,18 @@
 //! Revisions in memory by their object: most often a step or two instead of a search.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::format::{Item, Key};
 use crate::run::Neighbours;
 
 /// Half as many as a table of the default size has items.
 const BUCKETS: u64 = 1 << 15;
-/// Slots of the first chunk; each further one has twice as many as the one before.
-const CHUNK_LENGTH: u32 = 1 << 10;
-/// Enough for all slots that have a number.
-const CHUNKS: usize = 23;
+/// Slots of a chunk: so few that making one takes no time that anybody notices.
+const CHUNK_LENGTH: usize = 1 << 11;
+/// For twice as many items as a table of the default size has. One that grows beyond that, since
+/// those before it are not written yet, is searched.
+const CHUNKS: usize = 64;
 /// Where more revisions are chained up, searching is quicker.
 const CHAIN_LENGTH_MAX: u32 = 16;
 
@@ -20,12 +21,14 @@ const CHAIN_LENGTH_MAX: u32 = 16;
 ///
 /// One thread inserts, any number read without locks: a slot is filled before it is chained up,
 /// and not changed again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Chains {
     /// By hash: the number of the slot that was filled last, counted from 1, or 0.
     heads: OnceLock<Box<[AtomicU32]>>,
     chunks: [OnceLock<Box<[OnceLock<Slot>]>>; CHUNKS],
     count: AtomicU32,
+    /// Revisions came for which there is no slot.
+    is_incomplete: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -37,20 +40,34 @@ struct Slot {
     length: u32,
 }
 
+impl Default for Chains {
+    fn default() -> Self {
+        Self {
+            heads: OnceLock::new(),
+            chunks: [const { OnceLock::new() }; CHUNKS],
+            count: AtomicU32::new(0),
+            is_incomplete: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Chains {
     /// Adds a revision of the object with this hash.
     pub(super) fn insert(&self, hash: u64, item: Item) {
+        let number = self.count.load(Ordering::Relaxed) + 1;
+        let (chunk, place) = place(number);
+        let Some(chunk) = self.chunks.get(chunk) else {
+            // Before anybody can see the item: it is published later.
+            return self.is_incomplete.store(true, Ordering::Release);
+        };
         let heads = self.heads.get_or_init(|| {
             std::iter::repeat_with(AtomicU32::default).take(index(BUCKETS)).collect()
         });
         let head = &heads[index(hash % BUCKETS)];
         let older = head.load(Ordering::Relaxed);
         let length = 1 + self.slot(older).map_or(0, |slot| slot.length);
-        let number = self.count.load(Ordering::Relaxed) + 1;
-        let (chunk, place) = place(number);
-        let slots = self.chunks[chunk].get_or_init(|| {
-            std::iter::repeat_with(OnceLock::new).take(index(chunk_length(chunk))).collect()
-        });
+        let slots = chunk
+            .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(CHUNK_LENGTH).collect());
         slots[place].set(Slot { item, older, length }).expect("each slot is filled once");
         self.count.store(number, Ordering::Relaxed);
         head.store(number, Ordering::Release);
@@ -59,6 +76,9 @@ impl Chains {
     /// The revisions of the object of `key` next to it, or `None` if that has to be searched for.
     pub(super) fn neighbours(&self, hash: u64, key: &Key) -> Option<Neighbours> {
         let mut found = Neighbours::default();
+        if self.is_incomplete.load(Ordering::Acquire) {
+            return None;
+        }
         let Some(heads) = self.heads.get() else { return Some(found) };
         let mut next = heads[index(hash % BUCKETS)].load(Ordering::Acquire);
         while let Some(slot) = self.slot(next) {
@@ -92,34 +112,10 @@ impl Chains {
 
 /// The chunk of a slot, and its place in there.
 fn place(number: u32) -> (usize, usize) {
-    let position = u64::from(number - 1) + u64::from(CHUNK_LENGTH);
-    let chunk = position.ilog2() - CHUNK_LENGTH.ilog2();
-    let first = u64::from(CHUNK_LENGTH) << chunk;
-    (index(chunk.into()), index(position - first))
-}
-
-fn chunk_length(chunk: usize) -> u64 {
-    u64::from(CHUNK_LENGTH) << chunk
+    let position = index((number - 1).into());
+    (position / CHUNK_LENGTH, position % CHUNK_LENGTH)
 }
 
 fn index(number: u64) -> usize {
     usize::try_from(number).expect("addresses have 64 bits")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_slot_has_its_own_place() {
-        let mut expected = (0, 0);
-        for number in 1..=100_000 {
-            assert_eq!(place(number), expected, "slot {number}");
-            expected.1 += 1;
-            if expected.1 as u64 == chunk_length(expected.0) {
-                expected = (expected.0 + 1, 0);
-            }
-        }
-        assert!(place(u32::MAX).0 < CHUNKS);
-    }
 }

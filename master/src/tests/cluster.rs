@@ -219,3 +219,23 @@ pub(super) fn running(options: MasterOptions, names: &[&'static str]) -> World {
     }
     world
 }
+
+/// Commits something, then a pack order up to that. Returns both tids.
+pub(super) fn order_pack(world: &mut World, oids: Option<Vec<Oid>>) -> (Tid, Tid) {
+    let ttid = world.begin("c1");
+    world.skip("s1");
+    world.finish("c1", ttid, &[1]);
+    world.lock("s1");
+    let tid = world.finished("c1");
+    let ttid = world.begin("c1");
+    world.skip("s1");
+    let pack = Some(net::PackRequest { oids, tid });
+    let (oids, deleted, checked) = (vec![], vec![], vec![]);
+    world.ask("c1", Message::AskFinishTransaction { ttid, oids, deleted, checked, pack });
+    let (id, message) = world.until("s1", "AskLockInformation");
+    let Message::AskLockInformation { pack_approved: true, .. } = message else { panic!() };
+    world.answer("s1", id, Message::AnswerInformationLocked { ttid });
+    let pack_id = world.finished("c1");
+    assert_eq!(world.names("s1"), ["NotifyUnlockInformation", "NotifyPackSigned"]);
+    (tid, pack_id)
+}

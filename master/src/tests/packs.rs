@@ -1,31 +1,11 @@
 //! Pack orders: kept, signed, answered; completion is tracked (N8).
 
 use model::{Oid, Tid};
-use net::{Message, OrderedMap, PackOrder, PackRequest, PackState};
+use net::{Message, OrderedMap, PackOrder, PackState};
 
 use super::cluster::*;
 use super::world::*;
 use crate::MasterOptions;
-
-/// Commits something, then a pack order up to that. Returns both tids.
-fn order(world: &mut World, oids: Option<Vec<Oid>>) -> (Tid, Tid) {
-    let ttid = world.begin("c1");
-    world.skip("s1");
-    world.finish("c1", ttid, &[1]);
-    world.lock("s1");
-    let tid = world.finished("c1");
-    let ttid = world.begin("c1");
-    world.skip("s1");
-    let pack = Some(PackRequest { oids, tid });
-    let (oids, deleted, checked) = (vec![], vec![], vec![]);
-    world.ask("c1", Message::AskFinishTransaction { ttid, oids, deleted, checked, pack });
-    let (id, message) = world.until("s1", "AskLockInformation");
-    let Message::AskLockInformation { pack_approved: true, .. } = message else { panic!() };
-    world.answer("s1", id, Message::AnswerInformationLocked { ttid });
-    let pack_id = world.finished("c1");
-    assert_eq!(world.names("s1"), ["NotifyUnlockInformation", "NotifyPackSigned"]);
-    (tid, pack_id)
-}
 
 fn list(world: &mut World, name: &'static str, first_id: Tid) -> Vec<Tid> {
     world.ask(name, Message::AskPackOrders { first_id });
@@ -40,8 +20,8 @@ fn n8_orders_are_signed_listed_and_waited_for() {
     let mut world = running(options(), &["s1"]);
     world.join_client("c1");
     world.join_client("c2");
-    let (tid, first) = order(&mut world, None);
-    let (_, second) = order(&mut world, Some(vec![Oid::new(1)]));
+    let (tid, first) = order_pack(&mut world, None);
+    let (_, second) = order_pack(&mut world, Some(vec![Oid::new(1)]));
     assert_eq!(list(&mut world, "c1", Tid::ZERO), [first, second]);
     assert_eq!(list(&mut world, "c1", second), [second]);
     assert_eq!(list(&mut world, "s1", Tid::ZERO), [first], "storages take one after the other");
@@ -116,7 +96,7 @@ fn backup_clients_learn_partitions_and_signatures() {
     world.identify("b1", model::NodeType::Client, None, None, extra);
     world.accepted_nid("b1");
     world.skip("b1");
-    order(&mut world, None);
+    order_pack(&mut world, None);
     let expected = ["InvalidatePartitions", "InvalidatePartitions", "NotifyPackSigned"];
     assert_eq!(world.names("b1"), expected);
     world.ask("b1", Message::AskBeginTransaction { tid: None });

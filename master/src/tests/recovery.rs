@@ -24,6 +24,15 @@ fn denied(world: &mut World) -> String {
     }
 }
 
+/// A cluster of two storages that has just begun.
+fn begun(options: &MasterOptions, disk: &MemoryDisk) -> World {
+    let mut world = World::open(options.clone(), Some(disk), Duration::ZERO).unwrap();
+    world.join_storage("s1", None, 2001);
+    world.join_storage("s2", None, 2002);
+    world.serve_all(&["s1", "s2"], &Answers::empty());
+    world
+}
+
 #[test]
 fn r19_recovery_waits_for_all_nodes_with_readable_cells() {
     let mut world = World::new(options());
@@ -224,11 +233,7 @@ fn an_empty_database_beside_one_that_was_used_is_named() {
 fn an_empty_database_does_not_count_where_ids_were_given_out() {
     let disk = MemoryDisk::new(1);
     let options = MasterOptions { autostart: Some(2), ..options() };
-    let mut world = World::open(options.clone(), Some(&disk), Duration::ZERO).unwrap();
-    world.join_storage("s1", None, 2001);
-    world.join_storage("s2", None, 2002);
-    world.serve_all(&["s1", "s2"], &Answers::empty());
-    drop(world);
+    drop(begun(&options, &disk));
 
     let mut world = World::open(options, Some(&disk), Duration::from_secs(9)).unwrap();
     world.join_admin();
@@ -245,11 +250,7 @@ fn an_empty_database_does_not_count_where_ids_were_given_out() {
 fn an_operator_cannot_take_an_empty_database_for_a_new_one_while_another_is_missing() {
     let disk = MemoryDisk::new(1);
     let options = MasterOptions { autostart: Some(2), replicas: 1, ..options() };
-    let mut world = World::open(options.clone(), Some(&disk), Duration::ZERO).unwrap();
-    world.join_storage("s1", None, 2001);
-    world.join_storage("s2", None, 2002);
-    world.serve_all(&["s1", "s2"], &Answers::empty());
-    drop(world);
+    drop(begun(&options, &disk));
 
     // S1 lost its disk. S2, which has everything, comes later.
     let mut world = World::open(options, Some(&disk), Duration::from_secs(9)).unwrap();
@@ -291,10 +292,7 @@ fn a_database_in_backup_mode_does_not_start() {
 fn the_log_has_a_higher_table_than_the_storages() {
     let disk = MemoryDisk::new(1);
     let options = MasterOptions { autostart: Some(2), replicas: 1, ..options() };
-    let mut world = World::open(options.clone(), Some(&disk), Duration::ZERO).unwrap();
-    world.join_storage("s1", None, 2001);
-    world.join_storage("s2", None, 2002);
-    world.serve_all(&["s1", "s2"], &Answers::empty());
+    let mut world = begun(&options, &disk);
     world.lose("s2");
     drop(world);
 

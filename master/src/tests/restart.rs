@@ -180,17 +180,7 @@ fn nothing_of_a_change_is_seen_before_it_is_durable() {
 fn the_log_remembers_the_signature_of_a_pack_order() {
     let disk = MemoryDisk::new(1);
     let mut world = start(&disk, Duration::ZERO, &Answers::empty());
-    let ttid = world.begin("c1");
-    world.skip("s1");
-    world.finish("c1", ttid, &[1]);
-    let tid = world.lock("s1");
-    world.finished("c1");
-    let ttid = world.begin("c1");
-    let (oids, deleted, checked) = (vec![], vec![], vec![]);
-    let pack = Some(net::PackRequest { oids: None, tid });
-    world.ask("c1", Message::AskFinishTransaction { ttid, oids, deleted, checked, pack });
-    let pack_id = world.lock("s1");
-    world.finished("c1");
+    let (tid, pack_id) = order_pack(&mut world, None);
     drop(world);
 
     let options = MasterOptions { autostart: Some(1), ..options() };

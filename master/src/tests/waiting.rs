@@ -52,17 +52,7 @@ fn r25_a_client_that_is_gone_leaves_nothing_that_waits() {
 fn r25_only_so_many_wait_for_packs_and_their_end_is_noticed() {
     let mut world = running(options(), &["s1"]);
     world.join_client("c1");
-    let ttid = world.begin("c1");
-    world.skip("s1");
-    world.finish("c1", ttid, &[1]);
-    let tid = world.lock("s1");
-    world.finished("c1");
-    let ttid = world.begin("c1");
-    let (oids, deleted, checked) = (vec![], vec![], vec![]);
-    let pack = Some(net::PackRequest { oids: None, tid });
-    world.ask("c1", Message::AskFinishTransaction { ttid, oids, deleted, checked, pack });
-    let pack_id = world.lock("s1");
-    world.finished("c1");
+    let (_, pack_id) = order_pack(&mut world, None);
     for _ in 0..256 {
         world.ask("c1", Message::WaitForPack { pack_id });
     }

@@ -109,10 +109,10 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "process",
-        about: "the released binary as a process: what it prints, bad input, clusters whose nodes \
-                are killed at each step of a commit",
+        about: "the released binary as a process: README's first command, what it prints, bad \
+                input, clusters whose nodes are killed at each step of a commit",
         actions: &[
-            cargo(&["build", "--release"]),
+            cargo(&["run", "--release", "--", "demo"]),
             Action::Run {
                 program: "cargo",
                 arguments: &["test", "-p", "neolith-tests", "--tests"],
