@@ -121,6 +121,8 @@ pub(crate) enum Refusal {
     OtherLink,
     /// It is voted already.
     Voted,
+    /// The client has too many others.
+    TooMany,
 }
 
 impl Refusal {
@@ -128,10 +130,13 @@ impl Refusal {
         match self {
             Self::OtherLink => "the transaction belongs to another connection",
             Self::Voted => "the transaction is voted already",
+            Self::TooMany => "a client has at most 65536 transactions at a time",
         }
     }
 }
 
+/// Transactions of one client: as many as a master lets it have.
+const CLIENT_TRANSACTIONS_MAX: usize = 1 << 16;
 /// Transactions lost with their connection that are remembered, so that they are not begun again
 /// in part. Clients do not do that, so few are enough.
 const LOST_MAX: usize = 1024;
@@ -142,6 +147,8 @@ pub(crate) struct Transactions {
     transactions: BTreeMap<Ttid, Transaction>,
     /// Aborted when their connections were lost.
     lost: BTreeSet<Ttid>,
+    /// How many each client has.
+    counts: BTreeMap<Nid, usize>,
 }
 
 impl Transactions {
@@ -155,8 +162,17 @@ impl Transactions {
         if self.lost.contains(&ttid) {
             return Err(Refusal::OtherLink);
         }
-        let transaction =
-            self.transactions.entry(ttid).or_insert_with(|| Transaction::new(link, nid));
+        let transaction = match self.transactions.entry(ttid) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let count = self.counts.entry(nid).or_default();
+                if *count >= CLIENT_TRANSACTIONS_MAX {
+                    return Err(Refusal::TooMany);
+                }
+                *count += 1;
+                entry.insert(Transaction::new(link, nid))
+            }
+        };
         if transaction.link != Some(link) {
             return Err(Refusal::OtherLink);
         }
@@ -175,7 +191,14 @@ impl Transactions {
     }
 
     pub(crate) fn remove(&mut self, ttid: Ttid) -> Option<Transaction> {
-        self.transactions.remove(&ttid)
+        let removed = self.transactions.remove(&ttid)?;
+        if let Some(count) = self.counts.get_mut(&removed.nid) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&removed.nid);
+            }
+        }
+        Some(removed)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Ttid, &Transaction)> {
@@ -199,5 +222,34 @@ impl Transactions {
     pub(crate) fn clear(&mut self) {
         self.transactions.clear();
         self.lost.clear();
+        self.counts.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::NodeType;
+
+    use super::*;
+
+    #[test]
+    fn r25_a_client_has_only_so_many_transactions() {
+        let mut all = Transactions::default();
+        let client =
+            |number| (LinkId::accepted(u64::from(number)), Nid::of(NodeType::Client, number));
+        let max = CLIENT_TRANSACTIONS_MAX as u64;
+        let open = |all: &mut Transactions, number: u32, ttid: u64| {
+            let (link, nid) = client(number);
+            all.open(Ttid::new(ttid), link, nid).map(|_| ()).err()
+        };
+        for ttid in 1..=max {
+            assert_eq!(open(&mut all, 1, ttid), None);
+        }
+        assert_eq!(open(&mut all, 1, max + 1), Some(Refusal::TooMany));
+        assert_eq!(open(&mut all, 1, max), None, "one that it has");
+        assert_eq!(open(&mut all, 2, max + 1), None, "another client");
+        all.remove(Ttid::new(1));
+        assert_eq!(open(&mut all, 1, max + 2), None, "one is over");
+        assert_eq!(open(&mut all, 1, max + 3), Some(Refusal::TooMany));
     }
 }
