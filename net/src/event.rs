@@ -50,6 +50,22 @@ pub enum Event {
     Signal(Signal),
 }
 
+impl Event {
+    /// For logs.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Connected { .. } => "connected",
+            Self::Received { .. } => "received",
+            Self::Writable { .. } => "writable",
+            Self::Closed { .. } => "closed",
+            Self::Timer => "timer",
+            Self::Disk => "disk",
+            Self::Signal(_) => "signal",
+        }
+    }
+}
+
 /// A signal to the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Signal {

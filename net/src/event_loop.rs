@@ -24,6 +24,8 @@ const EVENTS_MAX: usize = 256;
 const ACCEPTS_MAX: usize = 64;
 /// Tokens from here on are of [`EventLoop::sources`], those below of links.
 const FIRST_SOURCE: usize = 1 << 63;
+/// An event that takes longer is logged: nothing should hold up the loop for so long.
+const EVENT_TIME_MAX: Duration = Duration::from_millis(1);
 
 /// Lets a thread interrupt the wait of an [`EventLoop`].
 #[derive(Clone, Debug)]
@@ -259,8 +261,13 @@ impl EventLoop {
     fn deliver<M: Machine>(&mut self, machine: &mut M, event: Event) {
         let begin = clock::monotonic();
         let unix = self.now.unix + begin.saturating_sub(self.now.monotonic);
+        let name = event.name();
         machine.handle(Now { monotonic: begin, unix }, event);
-        self.stalls.events.record(clock::monotonic() - begin);
+        let took = clock::monotonic() - begin;
+        self.stalls.events.record(took);
+        if took > EVENT_TIME_MAX {
+            tracing::debug!(event = name, ?took, "an event held up all others");
+        }
     }
 
     fn source_event<M: Machine>(&mut self, machine: &mut M, index: usize) {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::commits::Changes;
 use super::target::Target;
 
 /// Measure a running cluster that speaks NEO's protocol 5, ours or another: loads and commits
 ///
 /// Objects are written first, with ordinary commits; they stay in the database. Then so many
 /// clients at once load random ones of them, each waiting for the answer to its last request, and
-/// none has a cache. Then clients commit small objects, each its own. Next to each turn, the same
+/// none has a cache. Then clients commit, each
+/// its own objects. Next to each turn, the same
 /// number of connections exchanges the same number of bytes with a process that does nothing else
 /// (`raw`); next to turns of commits, writes of 4 KiB are synced, one after the other. So noise of
 /// the machine hits all alike, and ratios mean something where times do not.
@@ -71,6 +73,12 @@ pub(crate) struct ClusterArgs {
         value_parser = clap::value_parser!(u32).range(..=4 << 20)
     )]
     commit_size: u32,
+    /// Objects that each commit changes
+    #[arg(
+        long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=1 << 20)
+    )]
+    commit_objects: u32,
     /// Turns of each kind
     #[arg(
         long, value_name = "N", default_value_t = 5,
@@ -126,7 +134,7 @@ pub(super) struct Plan {
     pub(super) connections: Vec<usize>,
     pub(super) clients: Vec<usize>,
     pub(super) per_client: usize,
-    pub(super) commit_size: usize,
+    pub(super) changes: Changes,
     pub(super) rounds: u16,
     pub(super) turn: Duration,
     pub(super) threads: usize,
@@ -156,7 +164,10 @@ impl ClusterArgs {
             connections: counts(&self.connections),
             clients: counts(&self.clients),
             per_client: usize::from(self.per_client),
-            commit_size: length(self.commit_size),
+            changes: Changes {
+                objects: length(self.commit_objects),
+                length: length(self.commit_size),
+            },
             rounds: self.rounds,
             turn: Duration::from_secs_f64(self.seconds),
             threads: usize::from(self.threads),

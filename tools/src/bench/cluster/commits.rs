@@ -1,5 +1,6 @@
-//! Clients that commit one small object after the other.
+//! Clients that commit one transaction after the other.
 
+use std::collections::BTreeSet;
 use std::net::TcpStream;
 
 use model::{Oid, Random, Tid, Ttid};
@@ -12,17 +13,27 @@ use super::target::Target;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 
+/// What each transaction changes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changes {
+    /// How many objects.
+    pub(super) objects: usize,
+    /// Bytes of each.
+    pub(super) length: usize,
+}
+
 /// A client that changes objects in one transaction after the other, each of its threads its own
-/// object. A thread waits for each answer before it goes on, as those of NEO's clients do.
+/// objects. A thread sends its stores without waiting, and waits for all answers before it votes,
+/// as those of NEO's clients do.
 pub(super) struct Committer {
     client: Client,
     threads: Vec<Thread>,
-    length: usize,
+    changes: Changes,
     random: Random,
 }
 
 struct Thread {
-    oid: Oid,
+    oids: Vec<Oid>,
     serial: Tid,
     stage: Stage,
 }
@@ -42,16 +53,18 @@ impl Committer {
     pub(super) fn new(
         target: &Target,
         threads: usize,
-        length: usize,
+        changes: Changes,
         seed: u64,
         stop: &Interrupt,
     ) -> Result<Self, Failure> {
         let mut client = Client::join(target, stop)?;
         client.connect_storages(stop)?;
-        let oids = new_oids(&mut client, threads)?;
-        let thread = |oid| Thread { oid, serial: Tid::ZERO, stage: Stage::Idle };
-        let threads = oids.into_iter().map(thread).collect();
-        Ok(Self { client, threads, length, random: Random::from_seed(seed) })
+        let mut own = Vec::with_capacity(threads);
+        for _ in 0..threads {
+            let oids = new_oids(&mut client, changes.objects)?;
+            own.push(Thread { oids, serial: Tid::ZERO, stage: Stage::Idle });
+        }
+        Ok(Self { client, threads: own, changes, random: Random::from_seed(seed) })
     }
 
     /// Handles an answer of the master. Whether the commit is done.
@@ -74,14 +87,17 @@ impl Committer {
     }
 
     fn store(&mut self, slot: usize, ttid: Ttid) {
-        let Thread { oid, serial, .. } = self.threads[slot];
-        let data = pickle(self.length, &mut self.random);
-        let message = store(ttid, oid, serial, data);
-        let places = self.client.writable(self.client.table.partition_of_oid(oid));
-        for place in &places {
-            self.client.storages[*place].1.ask(&message, slot);
+        let Thread { oids, serial, stage } = &mut self.threads[slot];
+        let mut missing = 0;
+        for oid in oids {
+            let data = pickle(self.changes.length, &mut self.random);
+            let message = store(ttid, *oid, *serial, data);
+            for place in self.client.writable(self.client.table.partition_of_oid(*oid)) {
+                self.client.storages[place].1.ask(&message, slot);
+                missing += 1;
+            }
         }
-        self.threads[slot].stage = Stage::Storing(ttid, places.len());
+        *stage = Stage::Storing(ttid, missing);
     }
 
     /// Handles an answer of a storage.
@@ -106,7 +122,7 @@ impl Committer {
             ) => match missing {
                 1 => {
                     thread.stage = Stage::Finishing(ttid);
-                    self.client.master.ask(&finish(ttid, vec![thread.oid]), slot);
+                    self.client.master.ask(&finish(ttid, thread.oids.clone()), slot);
                 }
                 _ => thread.stage = Stage::Voting(ttid, missing - 1),
             },
@@ -116,19 +132,21 @@ impl Committer {
     }
 
     fn vote(&mut self, slot: usize, ttid: Ttid) {
-        let oid = self.threads[slot].oid;
+        let oids = &self.threads[slot].oids;
         let table = &self.client.table;
         let metadata = self.client.writable(table.partitions().of_ttid(ttid));
-        let data = self.client.writable(table.partition_of_oid(oid));
+        let partitions: BTreeSet<_> = oids.iter().map(|oid| table.partition_of_oid(*oid)).collect();
+        let mut others: BTreeSet<_> =
+            partitions.into_iter().flat_map(|partition| self.client.writable(partition)).collect();
         for place in &metadata {
-            self.client.storages[*place].1.ask(&store_transaction(ttid, vec![oid]), slot);
+            others.remove(place);
+            let message = store_transaction(ttid, oids.clone());
+            self.client.storages[*place].1.ask(&message, slot);
         }
-        let only_data = data.iter().filter(|place| !metadata.contains(place));
-        let mut missing = metadata.len();
-        for place in only_data {
+        for place in &others {
             self.client.storages[*place].1.ask(&Message::AskVoteTransaction { ttid }, slot);
-            missing += 1;
         }
+        let missing = metadata.len() + others.len();
         self.threads[slot].stage = Stage::Voting(ttid, missing);
     }
 }

@@ -158,14 +158,14 @@ impl Bench {
     }
 
     fn commits(&self, subjects: &mut [Subject], clients: usize) -> Result<RawCommits, Failure> {
-        let Plan { commit_size, seed, turn, rounds, directory, .. } = &self.plan;
+        let Plan { changes, seed, turn, rounds, directory, .. } = &self.plan;
         let mut random = Random::from_seed(*seed);
         let mut committers = Vec::new();
         for subject in &*subjects {
             let mut own = Vec::new();
             for threads in shares(clients, self.plan.per_client) {
                 let (target, seed) = (&subject.target, random.next_u64());
-                own.push(Committer::new(target, threads, *commit_size, seed, &self.stop)?);
+                own.push(Committer::new(target, threads, *changes, seed, &self.stop)?);
             }
             committers.push(own);
         }

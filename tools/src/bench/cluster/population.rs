@@ -13,6 +13,8 @@ use crate::interrupt::Interrupt;
 const BATCH_LENGTH_MAX: usize = 100;
 /// Bytes of data of one transaction.
 const BATCH_BYTES_MAX: usize = 4 << 20;
+/// New oids asked for at once.
+const NEW_OIDS_MAX: usize = 10_000;
 /// Oids asked for at once, of objects that are there already.
 const OIDS_LENGTH: u32 = 1000;
 
@@ -161,17 +163,25 @@ fn await_answers(client: &mut Client, expected: &[usize]) -> Result<(), Failure>
 
 /// Oids that nobody has.
 pub(super) fn new_oids(client: &mut Client, count: usize) -> Result<Vec<Oid>, Failure> {
-    let wanted = u32::try_from(count).expect("a batch is short");
-    client.master.ask(&Message::AskNewOIDs { count: wanted }, 0);
-    loop {
-        match client.master.wait()? {
-            Message::AnswerNewOIDs { oids } if oids.len() == count => return Ok(oids),
-            message @ (Message::AnswerNewOIDs { .. } | Message::Error { .. }) => {
-                return Err(client.master.unexpected(&message));
+    let mut oids = Vec::with_capacity(count);
+    while oids.len() < count {
+        let wanted = (count - oids.len()).min(NEW_OIDS_MAX);
+        let wanted_u32 = u32::try_from(wanted).expect("it was bounded");
+        client.master.ask(&Message::AskNewOIDs { count: wanted_u32 }, 0);
+        loop {
+            match client.master.wait()? {
+                Message::AnswerNewOIDs { oids: new } if new.len() == wanted => {
+                    oids.extend(new);
+                    break;
+                }
+                message @ (Message::AnswerNewOIDs { .. } | Message::Error { .. }) => {
+                    return Err(client.master.unexpected(&message));
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
+    Ok(oids)
 }
 
 /// Finds objects that are in the database already, all that one storage can be asked for.
