@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::{Oid, PartitionCount, Tid, Ttid, UtcTime};
+use net::Oids;
 
 /// How many oids are reserved ahead in the log.
 const OIDS_AHEAD: u64 = 65_536;
@@ -182,7 +183,7 @@ impl Ids {
     }
 
     /// New oids, as many as asked.
-    pub(crate) fn next_oids(&mut self, count: u32) -> Result<Vec<Oid>, IdError> {
+    pub(crate) fn next_oids(&mut self, count: u32) -> Result<Oids, IdError> {
         let first = self.greatest_oid();
         let last = first.checked_add(u64::from(count)).ok_or(IdError::Exhausted)?;
         if self.is_closed || last > self.reserved_oid.get() {
@@ -320,8 +321,8 @@ mod tests {
         ids.learn(None, Some(Oid::new(greatest)), Tid::MAX);
         assert_eq!(ids.next_oids(2), Err(IdError::Reserve(greatest + 2)));
         ids.reserved(Tid::ZERO, Oid::MAX);
-        assert_eq!(ids.next_oids(2).unwrap(), [greatest + 1, greatest + 2].map(Oid::new));
-        assert_eq!(ids.next_oids(3).unwrap().last(), Some(&Oid::MAX));
+        assert_eq!(ids.next_oids(2).unwrap(), [greatest + 1, greatest + 2].map(Oid::new).into());
+        assert_eq!(ids.next_oids(3).unwrap().iter().last(), Some(Oid::MAX));
         assert_eq!(ids.next_oids(1), Err(IdError::Exhausted));
     }
 
@@ -332,7 +333,7 @@ mod tests {
         ids.reserved(Tid::ZERO, Oid::new(1000));
         ids.stored_oid(Oid::MAX);
         assert_eq!(ids.last_oid(), Oid::MAX);
-        assert_eq!(ids.next_oids(2).unwrap(), [Oid::new(101), Oid::new(102)]);
+        assert_eq!(ids.next_oids(2).unwrap(), [Oid::new(101), Oid::new(102)].into());
         assert!(ids.oids_to_reserve().unwrap() < Oid::new(200_000));
         ids.stored_oid(Oid::new(1 << 40));
         assert_eq!(ids.next_oids(2), Err(IdError::Reserve((1 << 40) + 2)));

@@ -37,7 +37,7 @@ pub use event::{Action, Event, Machine, Signal};
 pub use event_loop::{EventLoop, Waker};
 pub use links::{Incoming, LinkId, Links};
 pub use message::{
-    CheckSource, Checksum, Data, ErrorCode, Extra, IdTimestamp, Message, NodeInformation,
+    CheckSource, Checksum, Data, ErrorCode, Extra, IdTimestamp, Message, NodeInformation, Oids,
     OrderedMap, PackOrder, PackRequest, PackState, PacketInformation, RelockConflict, RelockData,
     UndoSerials, Value,
 };

@@ -26,7 +26,7 @@ impl PacketStream {
     /// If it is none. The stream is of no use any more.
     pub fn next(&mut self, limits: Limits) -> Result<Option<(u32, Message)>, Malformed> {
         let Some(frame) = self.framer.next(limits)? else { return Ok(None) };
-        let mut input = Decoder::new(&frame.bytes, &frame.checksums);
+        let mut input = Decoder::new(&frame.bytes, &frame.known);
         Message::decode(&mut input).map(Some)
     }
 

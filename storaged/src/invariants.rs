@@ -11,14 +11,10 @@ impl Storage {
         }
         // R10: no lock outlives its transaction, and nothing waits for one that is over.
         for (oid, holder) in self.write_locks.holders() {
-            let is_there =
-                self.transactions.get(holder).is_some() || self.endings.tid(holder).is_some();
+            let is_there = self.transactions.get(holder).is_some() || self.endings.contains(holder);
             assert!(is_there, "{oid} is locked by {holder}, which is over");
         }
-        let tid_of = |ttid| {
-            let found = self.transactions.get(ttid).and_then(|found| found.tid());
-            found.or(self.endings.tid(ttid).flatten())
-        };
+        let tid_of = |ttid| self.transactions.get(ttid).and_then(|found| found.tid());
         for request in self.write_locks.waiting() {
             let transaction = self.transactions.get(request.ttid);
             assert!(transaction.is_some(), "{request:?} waits, but its transaction is over");

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use engine::disk::Wait;
-use engine::{Engine, MetadataKey, ReadMode};
+use engine::{Completion, Engine, MetadataKey, ReadMode};
 use model::{Nid, NodeType, Now, Oid, PartitionTable, Tid, Ttid};
 use net::{
     Bootstrap, BootstrapStep, CloseReason, ErrorCode, Event, Identity, Incoming, LinkId, Links,
@@ -332,10 +332,12 @@ impl Storage {
 
     /// Looks at the disk, and does what can be done now.
     fn work(&mut self, is_disk: bool) {
-        if is_disk || self.engine.event_descriptor().is_none() {
-            self.poll_engine(true);
-            self.poll_reads();
-        } else if self.reads.is_paused() {
+        let is_disk = is_disk || self.engine.event_descriptor().is_none();
+        // One slice of what is applied, whatever else there is to do.
+        if is_disk || self.engine.is_applying() {
+            self.poll_engine();
+        }
+        if is_disk || self.reads.is_paused() {
             self.poll_reads();
         }
         self.retry();
@@ -346,7 +348,7 @@ impl Storage {
             self.run_endings();
             self.advance_locks();
             self.run_deferred();
-            self.poll_engine(false);
+            self.take_completions();
             self.take_inbox();
             self.background_wanted |= self.submitted;
             if !self.submitted || self.exit.is_some() {
@@ -476,24 +478,29 @@ fn identity(
 }
 
 impl Storage {
-    /// Looks at what the engine has completed; at its disk only where that is worth it.
-    pub(crate) fn poll_engine(&mut self, is_disk: bool) {
-        let mut is_disk = is_disk;
+    /// Looks at what the disk of the engine has done, and has one slice of its work done.
+    fn poll_engine(&mut self) {
+        match self.engine.poll(Wait::No) {
+            Ok(completions) => self.complete(completions),
+            Err(error) => return self.fail(error),
+        }
+        self.take_completions();
+    }
+
+    /// Handles what did not have to wait for the disk.
+    fn take_completions(&mut self) {
         loop {
-            let completed = match is_disk || self.engine.is_applying() {
-                true => self.engine.poll(Wait::No),
-                false => Ok(self.engine.take_completions()),
-            };
-            is_disk = false;
-            match completed {
-                Ok(completions) if completions.is_empty() => return,
-                Ok(completions) => {
-                    for completion in completions {
-                        self.completed(completion);
-                    }
-                }
-                Err(error) => return self.fail(error),
+            let completions = self.engine.take_completions();
+            if completions.is_empty() {
+                return;
             }
+            self.complete(completions);
+        }
+    }
+
+    fn complete(&mut self, completions: Vec<Completion>) {
+        for completion in completions {
+            self.completed(completion);
         }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Transaction {
     pub(crate) nid: Nid,
     pub(crate) phase: Phase,
     pub(crate) writes: BTreeMap<Oid, Write>,
+    /// Whether any of them is without a lock.
+    pub(crate) has_lockless: bool,
     /// Objects of which the engine has a store.
     pub(crate) stored: BTreeSet<Oid>,
     /// Whether the engine knows of it.
@@ -64,6 +66,7 @@ impl Transaction {
             nid,
             phase: Phase::Open,
             writes: BTreeMap::new(),
+            has_lockless: false,
             stored: BTreeSet::new(),
             in_engine: false,
             active: BTreeMap::new(),
@@ -80,9 +83,9 @@ impl Transaction {
         }
     }
 
-    /// Objects that it stored.
-    pub(crate) fn stores(&self) -> impl Iterator<Item = Oid> {
-        self.writes.iter().filter(|(_, write)| write.is_store).map(|(oid, _)| *oid)
+    /// Whether it has stored an object.
+    pub(crate) fn stores(&self, oid: Oid) -> bool {
+        self.writes.get(&oid).is_some_and(|write| write.is_store)
     }
 
     /// Takes a request in: it comes back if it can go on at once.

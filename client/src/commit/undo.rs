@@ -61,7 +61,7 @@ impl Client {
         let undone = undo.tid;
         undo.pending = by_partition.len();
         for (partition, oids) in by_partition {
-            let message = Message::AskObjectUndoSerial { ttid, limit, undone, oids };
+            let message = Message::AskObjectUndoSerial { ttid, limit, undone, oids: oids.into() };
             self.read(Purpose::UndoSerials { ttid }, Place::Partition(partition), message);
         }
         self.progress(ttid);

@@ -39,7 +39,7 @@ impl Client {
             user: metadata.user,
             description: metadata.description,
             extension: metadata.extension,
-            oids: transaction.order.clone(),
+            oids: transaction.order.iter().copied().collect(),
             pack: ballot.pack.clone(),
         };
         let working = transaction.nodes.iter().filter_map(|(nid, part)| {

@@ -157,7 +157,7 @@ fn information(message: Message) -> TransactionInformation {
             oids,
         } => {
             let metadata = Metadata { user, description, extension };
-            TransactionInformation { tid, metadata, packed, oids }
+            TransactionInformation { tid, metadata, packed, oids: oids.iter().collect() }
         }
         message => wrong(&message),
     }

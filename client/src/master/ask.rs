@@ -59,7 +59,7 @@ impl Client {
                 self.begun(token, ttid);
             }
             (MasterRequest::NewOids { token, .. }, Message::AnswerNewOIDs { oids }) => {
-                self.complete(token, Ok(Answer::NewOids(oids)));
+                self.complete(token, Ok(Answer::NewOids(oids.iter().collect())));
             }
             (MasterRequest::LastTid { token }, Message::AnswerLastTransaction { tid }) => {
                 self.complete(token, Ok(Answer::LastTid(tid)));

@@ -28,6 +28,7 @@ impl Client {
             }
             Message::InvalidateObjects { tid, oids } => {
                 if self.master.is_ready() {
+                    let oids = oids.iter().collect();
                     self.told_commit(tid, Completion::Invalidated { tid, oids, ttid: None });
                 }
             }

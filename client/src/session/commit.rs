@@ -38,7 +38,7 @@ impl Session {
     /// Like a commit.
     pub fn pack(&self, tid: Tid, oids: Option<Vec<Oid>>) -> Result<Tid, Error> {
         let mut transaction = self.begin()?;
-        transaction.pack = Some(PackRequest { oids, tid });
+        transaction.pack = Some(PackRequest { oids: oids.map(Into::into), tid });
         transaction.commit(Metadata::default())
     }
 }

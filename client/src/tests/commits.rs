@@ -60,7 +60,7 @@ fn a_commit_stores_on_all_cells_votes_and_finishes() {
     world.reply(2, "AskStoreObject", answer);
     let asked = world.reply(1, "AskStoreTransaction", Message::AnswerStoreTransaction {});
     let Message::AskStoreTransaction { oids, pack: None, .. } = asked else { panic!("{asked:?}") };
-    assert_eq!(oids, [oid(4), oid(6)]);
+    assert_eq!(oids, [oid(4), oid(6)].into());
     world.reply_ok(&[2], "AskStoreTransaction");
     world.assert_nothing();
     world.reply_ok(&[3], "AskVoteTransaction");
@@ -68,7 +68,7 @@ fn a_commit_stores_on_all_cells_votes_and_finishes() {
     let token = world.submit(Request::Finish { ttid });
     let expected = Message::AskFinishTransaction {
         ttid,
-        oids: vec![oid(4)],
+        oids: vec![oid(4)].into(),
         deleted: vec![PartitionId::new(0)],
         checked: vec![PartitionId::new(1)],
         pack: None,

@@ -66,7 +66,7 @@ fn r22_a_conflict_is_told_when_its_cause_was_invalidated() {
     world.hold(MASTER, true);
     assert_stored(&mut world, 1, 7, "mine", conflict_with(1001));
     world.assert_nothing();
-    let invalidate = Message::InvalidateObjects { tid: tid(1001), oids: vec![oid(4)] };
+    let invalidate = Message::InvalidateObjects { tid: tid(1001), oids: vec![oid(4)].into() };
     world.tell(MASTER, invalidate);
     assert!(matches!(world.completion(), Completion::Invalidated { .. }));
     world.assert_nothing();

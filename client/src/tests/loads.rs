@@ -204,7 +204,7 @@ fn a_damaged_revision_is_waited_for_while_another_storage_is_away() {
 fn r22_the_last_tid_moves_with_the_invalidation() {
     let mut world = World::readable(&[&[1]]);
     let oids = vec![oid(2), oid(3)];
-    world.tell(MASTER, Message::InvalidateObjects { tid: tid(1005), oids: oids.clone() });
+    world.tell(MASTER, Message::InvalidateObjects { tid: tid(1005), oids: oids.clone().into() });
     let invalidated = Completion::Invalidated { tid: tid(1005), oids, ttid: None };
     assert_eq!(world.completion(), invalidated);
     assert_eq!(world.client.last_tid(), Some(tid(1005)));

@@ -138,7 +138,7 @@ fn what_is_asked_of_the_master_while_it_is_away_is_asked_of_the_next() {
     let begin = world.submit(Request::Begin { tid: Some(tid(2000)) });
     world.assert_nothing();
     join_again(&mut world);
-    let answer = Message::AnswerNewOIDs { oids: vec![oid(8), oid(9)] };
+    let answer = Message::AnswerNewOIDs { oids: vec![oid(8), oid(9)].into() };
     world.reply(MASTER, "AskNewOIDs", answer);
     world.assert_done(oids, Ok(Answer::NewOids(vec![oid(8), oid(9)])));
     let ttid = Ttid::new(2000);

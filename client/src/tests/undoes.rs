@@ -15,7 +15,7 @@ fn undo(world: &mut World, ttid: Ttid) -> Token {
         description: Bytes::new(),
         extension: Bytes::new(),
         packed: false,
-        oids: vec![oid(4), oid(5)],
+        oids: vec![oid(4), oid(5)].into(),
     };
     world.reply(1, "AskTransactionInformation", information);
     token
@@ -36,7 +36,7 @@ fn earlier_data_is_stored_again() {
     let token = undo(&mut world, ttid);
     let asked = world.reply(1, "AskObjectUndoSerial", serials(20, Some(10), true));
     let (limit, undone, oids) = (tid(1001), tid(20), vec![oid(4)]);
-    assert_eq!(asked, Message::AskObjectUndoSerial { ttid, limit, undone, oids });
+    assert_eq!(asked, Message::AskObjectUndoSerial { ttid, limit, undone, oids: oids.into() });
     world.reply(2, "AskObjectUndoSerial", NOTHING);
     let asked = world.reply(1, "AskObject", object(oid(4), tid(10), "ten"));
     assert_eq!(asked, Message::AskObject { oid: oid(4), at: Some(tid(10)), before: None });

@@ -18,7 +18,7 @@ fn reply_information(world: &mut World, storage: u32) {
         description: Bytes::from(tid.to_string()),
         extension: Bytes::new(),
         packed: false,
-        oids: vec![],
+        oids: vec![].into(),
     };
     world.answer(storage, asked.id, answer);
 }
@@ -86,12 +86,12 @@ fn oids_of_all_partitions_come_in_order() {
     let asked = world.reply(
         1,
         "AskOIDsFrom",
-        Message::AnswerOIDsFrom { next: None, oids: vec![oid(0), oid(8)] },
+        Message::AnswerOIDsFrom { next: None, oids: vec![oid(0), oid(8)].into() },
     );
     let Message::AskOIDsFrom { oid_min, tid: at, partition, .. } = asked else { panic!() };
     assert_eq!((oid_min, at, partition), (Oid::ZERO, tid(9), PartitionId::new(0)));
     let next = Some(oid(5));
-    world.reply(2, "AskOIDsFrom", Message::AnswerOIDsFrom { next, oids: vec![oid(3)] });
+    world.reply(2, "AskOIDsFrom", Message::AnswerOIDsFrom { next, oids: vec![oid(3)].into() });
     let Completion::Done { token: done, result: Ok(Answer::Oids(oids, Some(cursor))) } =
         world.completion()
     else {
@@ -101,8 +101,12 @@ fn oids_of_all_partitions_come_in_order() {
     let token = world.submit(Request::Oids { cursor, count_max: 10 });
     // All of these are deleted.
     let next = Some(oid(7));
-    world.reply(2, "AskOIDsFrom", Message::AnswerOIDsFrom { next, oids: vec![] });
-    world.reply(2, "AskOIDsFrom", Message::AnswerOIDsFrom { next: None, oids: vec![oid(7)] });
+    world.reply(2, "AskOIDsFrom", Message::AnswerOIDsFrom { next, oids: vec![].into() });
+    world.reply(
+        2,
+        "AskOIDsFrom",
+        Message::AnswerOIDsFrom { next: None, oids: vec![oid(7)].into() },
+    );
     world.assert_done(token, Ok(Answer::Oids(vec![oid(7), oid(8)], None)));
 }
 

@@ -80,7 +80,7 @@ impl Client {
                 walk.fetched(partition, tids);
             }
             (Some(Walk::Oids(walk)), Message::AnswerOIDsFrom { next, oids }) => {
-                walk.fetched(partition, oids, next);
+                walk.fetched(partition, oids.iter().collect(), next);
             }
             (Some(Walk::UndoLog(walk)), Message::AnswerTIDs { tids }) => {
                 if let Some(message) = walk.filled(partition, &tids) {

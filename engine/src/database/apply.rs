@@ -1,15 +1,17 @@
 //! Puts committed items into the memory table, and makes them visible in order.
 
-use model::{Tid, Ttid};
+use std::collections::btree_map;
+
+use model::{Oid, PartitionId, Tid, Ttid};
 
 use super::engine::{Completion, Engine};
-use super::pending::{State, is_dropped};
+use super::pending::{Objects, State, is_dropped};
 use crate::error::Error;
 use crate::format::Item;
 use crate::memtable::ObjectEntry;
 
 /// Items that are inserted at once, before others get their turn.
-const SLICE_ITEMS: usize = 2048;
+const SLICE_ITEMS: usize = 512;
 
 /// A sequence number that does not count yet.
 #[derive(Debug)]
@@ -28,8 +30,7 @@ pub(super) struct SeqState {
 pub(super) struct Applying {
     pub(super) seq: u64,
     pub(super) tid: Tid,
-    pub(super) objects: Vec<ObjectEntry>,
-    pub(super) done: usize,
+    pub(super) objects: btree_map::IntoIter<(PartitionId, Oid), ObjectEntry>,
 }
 
 impl Engine {
@@ -46,32 +47,42 @@ impl Engine {
         &mut self,
         seq: u64,
         tid: Tid,
-        objects: Vec<ObjectEntry>,
+        objects: Objects,
         transaction: Option<Item>,
     ) {
         if let Some(item) = transaction {
             self.version.active.insert_transaction(&item);
         }
         if objects.len() <= SLICE_ITEMS && self.applying.is_empty() {
-            self.version.active.insert_objects(tid, seq, &objects);
+            self.insert_some(tid, seq, &mut objects.into_iter());
             return;
         }
         if let Some(state) = self.seqs.iter_mut().rfind(|state| state.seq == seq) {
             state.applied = false;
         }
-        self.applying.push_back(Applying { seq, tid, objects, done: 0 });
+        self.applying.push_back(Applying { seq, tid, objects: objects.into_iter() });
+    }
+
+    /// Inserts one slice.
+    fn insert_some(
+        &mut self,
+        tid: Tid,
+        seq: u64,
+        objects: &mut btree_map::IntoIter<(PartitionId, Oid), ObjectEntry>,
+    ) {
+        self.slice.clear();
+        self.slice.extend(objects.take(SLICE_ITEMS).map(|(_, object)| object));
+        self.version.active.insert_objects(tid, seq, &self.slice);
     }
 
     /// One slice of what waits to be inserted. Whether anything is left.
     pub(super) fn apply_slice(&mut self) -> bool {
-        let Some(applying) = self.applying.front_mut() else { return false };
-        let end = (applying.done + SLICE_ITEMS).min(applying.objects.len());
-        let slice = &applying.objects[applying.done..end];
-        self.version.active.insert_objects(applying.tid, applying.seq, slice);
-        applying.done = end;
-        if end == applying.objects.len() {
-            let seq = applying.seq;
-            self.applying.pop_front();
+        let Some(mut applying) = self.applying.pop_front() else { return false };
+        let Applying { seq, tid, .. } = applying;
+        self.insert_some(tid, seq, &mut applying.objects);
+        if applying.objects.len() > 0 {
+            self.applying.push_front(applying);
+        } else {
             // One batch of replicated objects has an entry for each of its tids.
             let more = self.applying.iter().any(|other| other.seq == seq);
             if let Some(state) = self.seqs.iter_mut().find(|state| state.seq == seq) {
@@ -124,8 +135,9 @@ impl Engine {
         for pending in self.transactions.values_mut() {
             if let State::Unlocked { tid, seq } = pending.state {
                 let intents = &self.version.intents;
-                let back = pending.left_out.extract_if(.., |object| !is_dropped(intents, object));
-                restored.push((seq, tid, back.collect::<Vec<_>>()));
+                let back =
+                    pending.left_out.extract_if(.., |_, object| !is_dropped(intents, object));
+                restored.push((seq, tid, back.collect::<Objects>()));
             }
         }
         for (seq, tid, objects) in restored {

@@ -123,6 +123,7 @@ impl Engine {
             visible,
             seqs: VecDeque::new(),
             applying: VecDeque::new(),
+            slice: Vec::new(),
             stalled: VecDeque::new(),
             completions: VecDeque::new(),
             table_start: TableStart {

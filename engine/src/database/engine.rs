@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::format::{DatabaseId, Location, Metadata, MetadataEdit, Position};
 use crate::log::LogWriter;
 use crate::manifest::Manifest;
+use crate::memtable::ObjectEntry;
 use crate::read::{Published, ReadMode, Reader};
 use crate::run::PinBudget;
 use crate::version::{Snapshot, Version};
@@ -114,6 +115,8 @@ pub struct Engine {
     pub(super) visible: u64,
     pub(super) seqs: VecDeque<SeqState>,
     pub(super) applying: VecDeque<Applying>,
+    /// What is inserted at once: its memory is used again.
+    pub(super) slice: Vec<ObjectEntry>,
     /// What has to go forward and found no space yet, in the order of the log.
     pub(super) stalled: VecDeque<Op>,
     pub(super) completions: VecDeque<Completion>,

@@ -23,7 +23,7 @@ pub(crate) use hide::insert_deleted;
 pub use job::{Job, JobState};
 pub use options::{OpenMode, Options};
 pub use pending::{ObjectData, TransactionState};
-pub(crate) use pending::{Pending, State};
+pub(crate) use pending::{Pending, State, entry};
 pub use replicate::{AddedObject, AddedTransaction};
 pub(crate) use transactions::{RESERVE_PER_VOTE, transaction_item};
 pub use worker::Worker;

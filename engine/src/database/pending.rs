@@ -1,5 +1,7 @@
 //! Transactions that are not committed yet.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use model::{Oid, PartitionId, Tid, Ttid};
 
@@ -16,6 +18,8 @@ pub struct ObjectData {
     pub compression: Compression,
     /// SHA-1 of `data` as it came, if it did: it is then answered again without computing it.
     pub checksum: Option<[u8; 20]>,
+    /// CRC-32C of `data`, if it is known already: then long data is not read again to write it.
+    pub crc: Option<u32>,
     /// The data, `None` for a deletion or a creation undone.
     pub data: Option<Bytes>,
     /// NEO's label of an undo, kept for ever.
@@ -70,6 +74,9 @@ pub(crate) enum State {
     Ending,
 }
 
+/// Objects of a transaction; of several stores of one, the last.
+pub(crate) type Objects = BTreeMap<(PartitionId, Oid), ObjectEntry>;
+
 /// A transaction that is not committed.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
@@ -79,13 +86,12 @@ pub(crate) struct Pending {
     /// Partition of its metadata.
     pub(crate) partition: PartitionId,
     pub(crate) has_metadata: bool,
-    /// In the order of the log; of several of an object the last counts.
-    pub(crate) objects: Vec<ObjectEntry>,
+    pub(crate) objects: Objects,
     pub(crate) extents: Vec<Extent>,
     /// Objects that were appended for it, those stored again or withdrawn included.
     pub(crate) records: u64,
     /// What was left out when it was unlocked, since its partition had been dropped.
-    pub(crate) left_out: Vec<ObjectEntry>,
+    pub(crate) left_out: Objects,
     pub(crate) cancelled: Vec<(PartitionId, Oid)>,
     /// Something of it was not written.
     pub(crate) broken: bool,
@@ -100,10 +106,10 @@ impl Default for Pending {
             written: None,
             partition: PartitionId::default(),
             has_metadata: false,
-            objects: Vec::new(),
+            objects: Objects::new(),
             extents: Vec::new(),
             records: 0,
-            left_out: Vec::new(),
+            left_out: Objects::new(),
             cancelled: Vec::new(),
             broken: false,
             bytes: 0,
@@ -114,13 +120,7 @@ impl Default for Pending {
 impl Pending {
     /// Takes note of an object in a group that begins at `group`.
     pub(crate) fn add(&mut self, head: &ObjectHead, location: Location, group: Position) {
-        self.objects.push(ObjectEntry {
-            partition: head.partition,
-            oid: head.oid,
-            flags: if head.no_data { ItemFlags::NO_DATA } else { ItemFlags::NONE },
-            data_tid: head.data_tid,
-            location: Some(location),
-        });
+        self.objects.insert((head.partition, head.oid), entry(head, location));
         self.records += 1;
         self.bytes += u64::from(location.length);
         let end = location.offset + u64::from(location.length);
@@ -132,34 +132,17 @@ impl Pending {
         }
     }
 
-    /// Leaves out objects that were stored again later, and sorts by (partition, oid).
-    pub(crate) fn settle(&mut self) {
-        let key = |object: &ObjectEntry| (object.partition, object.oid);
-        if self.objects.is_sorted_by(|a, b| key(a) < key(b)) {
-            return;
-        }
-        let place = |object: &ObjectEntry| {
-            let location = object.location.unwrap_or_default();
-            std::cmp::Reverse((location.file, location.offset))
-        };
-        self.objects.sort_unstable_by_key(|object| (key(object), place(object)));
-        self.objects.dedup_by_key(|object| key(object));
-    }
-
-    /// Objects that were withdrawn and not stored again since. The objects are settled.
+    /// Objects that were withdrawn and not stored again since.
     pub(crate) fn cancelled(&self) -> Vec<(PartitionId, Oid)> {
-        let is_there = |key: &(PartitionId, Oid)| {
-            self.objects.binary_search_by_key(key, |o| (o.partition, o.oid)).is_ok()
-        };
-        self.cancelled.iter().filter(|key| !is_there(key)).copied().collect()
+        self.cancelled.iter().filter(|key| !self.objects.contains_key(key)).copied().collect()
     }
 
     /// Takes out the objects that went with their partition.
-    pub(crate) fn take_dropped(&mut self, intents: &[Intent]) -> Vec<ObjectEntry> {
+    pub(crate) fn take_dropped(&mut self, intents: &[Intent]) -> Objects {
         let drops = intents.iter().any(|intent| matches!(intent, Intent::Drop { .. }));
         match drops {
-            true => self.objects.extract_if(.., |object| is_dropped(intents, object)).collect(),
-            false => Vec::new(),
+            true => self.objects.extract_if(.., |_, object| is_dropped(intents, object)).collect(),
+            false => Objects::new(),
         }
     }
 
@@ -175,6 +158,17 @@ impl Pending {
             State::Locked { tid, .. } => Some(TransactionState::Locked(tid)),
             State::Unlocked { .. } | State::Ending => None,
         }
+    }
+}
+
+/// What is indexed of a record.
+pub(crate) fn entry(head: &ObjectHead, location: Location) -> ObjectEntry {
+    ObjectEntry {
+        partition: head.partition,
+        oid: head.oid,
+        flags: if head.no_data { ItemFlags::NO_DATA } else { ItemFlags::NONE },
+        data_tid: head.data_tid,
+        location: Some(location),
     }
 }
 

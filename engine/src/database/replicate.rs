@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use model::{Oid, PartitionId, Tid};
 
 use super::engine::{Engine, Op};
-use super::pending::ObjectData;
+use super::pending::{ObjectData, Objects, entry};
 use super::transactions::{OBJECT_LENGTH_MAX, check_length, check_transaction, transaction_item};
 use crate::disk::Sync;
 use crate::error::Result;
-use crate::format::{ItemFlags, ObjectId, Record, Transaction};
+use crate::format::{ObjectId, Record, Transaction};
 use crate::log::Class;
-use crate::memtable::ObjectEntry;
 
 /// A revision to add.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,19 +69,14 @@ impl Engine {
         objects: &[AddedObject],
         transactions: Vec<AddedTransaction>,
     ) -> Result<()> {
-        let mut by_tid: BTreeMap<Tid, Vec<ObjectEntry>> = BTreeMap::new();
+        let mut by_tid: BTreeMap<Tid, Objects> = BTreeMap::new();
         for added in objects {
             let id = ObjectId::Committed { tid: added.tid, seq };
             let head = added.object.head(added.partition, added.oid, id);
             let data = added.object.data.clone().unwrap_or_default();
-            let (location, _) = self.log()?.append_object(&head, &data)?;
-            by_tid.entry(added.tid).or_default().push(ObjectEntry {
-                partition: added.partition,
-                oid: added.oid,
-                flags: if head.no_data { ItemFlags::NO_DATA } else { ItemFlags::NONE },
-                data_tid: head.data_tid,
-                location: Some(location),
-            });
+            let (location, _) = self.log()?.append_object(&head, &data, added.object.crc)?;
+            let objects = by_tid.entry(added.tid).or_default();
+            objects.insert((added.partition, added.oid), entry(&head, location));
         }
         for added in transactions {
             let (partition, tid) = (added.partition, added.tid);

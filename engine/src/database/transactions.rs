@@ -4,7 +4,7 @@ use bytes::Bytes;
 use model::{Oid, PartitionId, Tid, Ttid};
 
 use super::engine::{Completion, Engine, Op};
-use super::pending::{ObjectData, Pending, State};
+use super::pending::{ObjectData, Objects, Pending, State};
 use crate::disk::Sync;
 use crate::error::{Error, Result};
 use crate::format::{BODY_LENGTH_MAX, Item, Key, Location, ObjectId, Record, Transaction, Vote};
@@ -36,7 +36,7 @@ impl Engine {
             return Err(Error::WrongState { ttid, expected: "open" });
         }
         let head = object.head(partition, oid, ObjectId::Pending(ttid));
-        match self.log()?.append_object(&head, &data) {
+        match self.log()?.append_object(&head, &data, object.crc) {
             Ok((location, group)) => {
                 let pending = self.transactions.entry(ttid).or_default();
                 pending.add(&head, location, group);
@@ -53,9 +53,7 @@ impl Engine {
     /// Withdraws an object that an open transaction has stored.
     pub fn unstore(&mut self, ttid: Ttid, partition: PartitionId, oid: Oid) -> Result<()> {
         let pending = self.open_transaction(ttid)?;
-        let before = pending.objects.len();
-        pending.objects.retain(|o| (o.partition, o.oid) != (partition, oid));
-        if pending.objects.len() < before {
+        if pending.objects.remove(&(partition, oid)).is_some() {
             pending.cancelled.push((partition, oid));
         }
         Ok(())
@@ -191,8 +189,7 @@ impl Engine {
     /// [`Engine::sync`] behind it completed.
     pub fn stored(&self, ttid: Ttid, partition: PartitionId, oid: Oid) -> Option<StoredLookup> {
         let pending = self.transactions.get(&ttid)?;
-        let mut objects = pending.objects.iter().rev();
-        let entry = objects.find(|object| (object.partition, object.oid) == (partition, oid))?;
+        let entry = pending.objects.get(&(partition, oid))?;
         Some(StoredLookup::new(self.snapshot(), partition, oid, entry.location))
     }
 
@@ -212,7 +209,7 @@ impl Engine {
         let op = |_| Op::Commit { ttid, seq };
         let vote = self.append_vote(ttid, partition, transaction, Some((tid, seq)), op)?;
         self.take_seq(false, Some(token));
-        let mut objects = Vec::new();
+        let mut objects = Objects::new();
         if let Some(pending) = self.transactions.get_mut(&ttid) {
             pending.state = State::Ending;
             pending.take_dropped(&self.version.intents);
@@ -241,7 +238,6 @@ impl Engine {
         if pending.broken {
             return Err(Error::Broken { ttid });
         }
-        pending.settle();
         pending.partition = partition;
         pending.has_metadata = transaction.is_some();
         let vote = Vote {

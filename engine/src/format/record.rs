@@ -278,7 +278,7 @@ pub(crate) struct RecordEncoder<'a> {
 
 impl RecordEncoder<'_> {
     /// Appends header and head of an object record; its data has to follow.
-    pub(crate) fn object_head(&mut self, head: &ObjectHead, data: &[u8]) {
+    pub(crate) fn object_head(&mut self, head: &ObjectHead, data: &[u8], crc: Option<u32>) {
         let mut flags = 0;
         if head.no_data {
             flags |= FLAG_NO_DATA;
@@ -311,7 +311,7 @@ impl RecordEncoder<'_> {
         if let Some(checksum) = head.checksum {
             self.out.extend_from_slice(&checksum);
         }
-        self.finish(start, data);
+        self.finish(start, data, crc);
     }
 
     /// Appends a whole record that is no object.
@@ -347,7 +347,7 @@ impl RecordEncoder<'_> {
                 self.begin(10, 0)
             }
         };
-        self.finish(start, &body);
+        self.finish(start, &body, None);
         self.out.extend_from_slice(&body);
     }
 
@@ -399,14 +399,19 @@ impl RecordEncoder<'_> {
         start
     }
 
-    fn finish(&mut self, start: usize, body: &[u8]) {
+    /// `crc` is that of the body alone, if it is known.
+    fn finish(&mut self, start: usize, body: &[u8], crc: Option<u32>) {
         let head_length = self.out.len() - start - RECORD_HEADER_LENGTH;
         let head_length = u16::try_from(head_length).expect("heads are at most 68 bytes");
         assert!(body.len() <= BODY_LENGTH_MAX, "bodies are bounded where they enter the engine");
         let bytes = &mut self.out[start..];
         bytes[6..8].copy_from_slice(&head_length.to_le_bytes());
         bytes[8..12].copy_from_slice(&length_u32(body.len()).to_le_bytes());
-        let body_crc = crc32c::crc32c_append(self.seed, body);
+        debug_assert!(crc.is_none_or(|crc| crc == crc32c::crc32c(body)), "it is that of the body");
+        let body_crc = match crc {
+            Some(crc) => crc32c::crc32c_combine(self.seed, crc, body.len()),
+            None => crc32c::crc32c_append(self.seed, body),
+        };
         bytes[12..16].copy_from_slice(&body_crc.to_le_bytes());
         let crc = crc32c::crc32c_append(self.seed, &bytes[4..]);
         bytes[..4].copy_from_slice(&crc.to_le_bytes());

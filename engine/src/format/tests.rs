@@ -139,7 +139,7 @@ fn encoded_records() -> Vec<Vec<u8>> {
     }
     for head in objects() {
         let mut out = Vec::new();
-        RecordEncoder { out: &mut out, seed: SEED }.object_head(&head, b"data");
+        RecordEncoder { out: &mut out, seed: SEED }.object_head(&head, b"data", None);
         out.extend_from_slice(b"data");
         all.push(out);
     }

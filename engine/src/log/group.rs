@@ -81,12 +81,17 @@ impl<Op> Group<Op> {
         self.appended(offset, self.tail.len() - before)
     }
 
-    /// Appends an object.
-    pub(crate) fn push_object(&mut self, head: &ObjectHead, data: &Bytes) -> Location {
+    /// Appends an object, with the CRC of its data if that is known.
+    pub(crate) fn push_object(
+        &mut self,
+        head: &ObjectHead,
+        data: &Bytes,
+        crc: Option<u32>,
+    ) -> Location {
         let offset = self.next_offset();
         let before = self.tail.len();
         let seed = self.record_seed(offset);
-        RecordEncoder { seed, out: &mut self.tail }.object_head(head, data);
+        RecordEncoder { seed, out: &mut self.tail }.object_head(head, data, crc);
         let length = self.tail.len() - before + data.len();
         if data.len() < COPY_LENGTH_MAX {
             self.tail.extend_from_slice(data);

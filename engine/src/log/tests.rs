@@ -35,7 +35,7 @@ fn sound() -> (MemoryDisk, Vec<u8>, Vec<u64>) {
                 compression: Compression::None,
                 no_data: false,
             };
-            group.push_object(&head, &bytes::Bytes::from_static(b"some data"));
+            group.push_object(&head, &bytes::Bytes::from_static(b"some data"), None);
         }
         group.push(&Record::Lock { ttid: Ttid::new(sequence), tid: Tid::new(9) });
         for chunk in group.seal(start, 1) {

@@ -273,14 +273,16 @@ impl<Op> LogWriter<Op> {
         Ok(location)
     }
 
-    /// Appends an object. Also gives the start of its group.
+    /// Appends an object, with the CRC of its data if that is known. Also gives the start of its
+    /// group.
     pub(crate) fn append_object(
         &mut self,
         head: &ObjectHead,
         data: &Bytes,
+        crc: Option<u32>,
     ) -> Result<(Location, Position)> {
         let group = self.group(Class::Ordinary)?;
-        let location = group.push_object(head, data);
+        let location = group.push_object(head, data, crc);
         let start = group.start;
         self.appended();
         Ok((location, start))

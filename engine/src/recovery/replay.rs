@@ -1,17 +1,17 @@
 //! Does again what the log says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{Tid, Ttid};
 
 use super::SegmentMap;
 use super::extents::objects_of;
-use crate::database::{Pending, State, insert_deleted, transaction_item};
+use crate::database::{Pending, State, entry, insert_deleted, transaction_item};
 use crate::error::{Error, Result};
 use crate::format::{
-    Checkpoint, Decoded, InDoubt, Intent, ItemFlags, Location, Metadata, ObjectHead, ObjectId,
-    Position, Record, Vote, malformed,
+    Checkpoint, Decoded, InDoubt, Intent, Location, Metadata, ObjectHead, ObjectId, Position,
+    Record, Vote, malformed,
 };
 use crate::log::GroupRef;
 use crate::memtable::ObjectEntry;
@@ -21,7 +21,10 @@ use crate::version::Version;
 /// The state that the log leads to.
 pub(crate) struct Replay<'a> {
     pub(crate) version: Version,
+    /// Those that are voted.
     pub(crate) transactions: BTreeMap<Ttid, Pending>,
+    /// Objects of those that are not, in the order of the log.
+    open: BTreeMap<Ttid, Vec<ObjectEntry>>,
     pub(crate) metadata: Metadata,
     pub(crate) next_seq: u64,
     pub(crate) garbage_bytes: u64,
@@ -41,6 +44,7 @@ impl<'a> Replay<'a> {
         let mut replay = Self {
             version,
             transactions: BTreeMap::new(),
+            open: BTreeMap::new(),
             metadata,
             next_seq: checkpoint.next_seq,
             garbage_bytes: checkpoint.garbage_bytes,
@@ -66,7 +70,7 @@ impl<'a> Replay<'a> {
                     votes.extend(done.err());
                     if votes.is_empty() { Ok(()) } else { malformed("a vote") }
                 }
-                record => self.record(record, location, group.start),
+                record => self.record(record, location),
             }
         });
         if let Some(error) = votes.pop() {
@@ -75,9 +79,9 @@ impl<'a> Replay<'a> {
         done.map_err(|m| self.damaged(group.start.segment, at, m.expected))
     }
 
-    fn record(&mut self, record: Record, location: Location, group: Position) -> Decoded<()> {
+    fn record(&mut self, record: Record, location: Location) -> Decoded<()> {
         match record {
-            Record::Object(head) => self.object(&head, location, group),
+            Record::Object(head) => self.object(&head, location),
             Record::Vote(_) => unreachable!("votes are done by themselves"),
             Record::Lock { ttid, tid } => {
                 let Some(pending) = self.transactions.get_mut(&ttid) else {
@@ -124,23 +128,16 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn object(&mut self, head: &ObjectHead, location: Location, group: Position) {
+    fn object(&mut self, head: &ObjectHead, location: Location) {
+        let object = entry(head, location);
         match head.id {
             ObjectId::Pending(ttid) => {
-                let pending = self.transactions.entry(ttid).or_default();
-                if pending.state == State::Open {
-                    pending.add(head, location, group);
+                if !self.transactions.contains_key(&ttid) {
+                    self.open.entry(ttid).or_default().push(object);
                 }
             }
             ObjectId::Committed { tid, seq } => {
-                let entry = ObjectEntry {
-                    partition: head.partition,
-                    oid: head.oid,
-                    flags: if head.no_data { ItemFlags::NO_DATA } else { ItemFlags::NONE },
-                    data_tid: head.data_tid,
-                    location: Some(location),
-                };
-                self.version.active.insert_objects(tid, seq, &[entry]);
+                self.version.active.insert_objects(tid, seq, &[object]);
                 self.seen(seq);
             }
         }
@@ -148,18 +145,16 @@ impl<'a> Replay<'a> {
 
     fn vote(&mut self, vote: Vote, location: Location) -> Result<()> {
         let ttid = vote.ttid;
-        let pending = self.transactions.entry(ttid).or_default();
-        if pending.state != State::Open {
+        if self.transactions.contains_key(&ttid) {
             return Err(self.damaged(location.file, location.offset, "one vote of a transaction"));
         }
-        let collected = std::mem::take(&mut pending.objects);
+        let collected = self.open.remove(&ttid).unwrap_or_default();
         let mut objects = objects_of(self.segments, &vote, ttid, Some(self.start))?;
         objects.extend(collected);
         let mut pending = self.voted(&vote, location, objects)?;
         pending.state = State::Voted { vote: location };
         match vote.committed {
             Some((tid, seq)) => {
-                self.transactions.remove(&ttid);
                 self.commit(&mut pending, ttid, tid, seq, location);
             }
             None => {
@@ -183,26 +178,26 @@ impl<'a> Replay<'a> {
             return Err(self.damaged(location.file, location.offset, expected));
         };
         objects.drain(..others);
-        let bytes = objects.iter().filter_map(|object| object.location);
-        let mut pending = Pending {
+        let bytes = length_of(&objects);
+        let cancelled: BTreeSet<_> = vote.cancelled.iter().copied().collect();
+        let objects = objects.into_iter().map(|object| ((object.partition, object.oid), object));
+        Ok(Pending {
             written: Some((location, None)),
             partition: vote.partition,
             has_metadata: vote.transaction.is_some(),
-            bytes: bytes.map(|location| u64::from(location.length)).sum(),
-            objects,
+            bytes,
+            objects: objects.filter(|(key, _)| !cancelled.contains(key)).collect(),
             extents: vote.extents.clone(),
             records: vote.objects,
             ..Pending::default()
-        };
-        pending.settle();
-        pending.objects.retain(|object| !vote.cancelled.contains(&(object.partition, object.oid)));
-        Ok(pending)
+        })
     }
 
     fn commit(&mut self, pending: &mut Pending, ttid: Ttid, tid: Tid, seq: u64, vote: Location) {
         pending.take_dropped(&self.version.intents);
         let table = &self.version.active;
-        table.insert_objects(tid, seq, &pending.objects);
+        let objects: Vec<_> = pending.objects.values().copied().collect();
+        table.insert_objects(tid, seq, &objects);
         if pending.has_metadata {
             let item = transaction_item(pending.partition, tid, seq, ttid, vote);
             table.insert_transaction(&item);
@@ -237,8 +232,8 @@ impl<'a> Replay<'a> {
 
     /// Transactions that were not voted are gone with their process.
     pub(crate) fn forget_open(&mut self) {
-        let open = self.transactions.extract_if(.., |_, pending| pending.state == State::Open);
-        self.garbage_bytes += open.map(|(_, pending)| pending.bytes).sum::<u64>();
+        let open = std::mem::take(&mut self.open);
+        self.garbage_bytes += open.values().map(|objects| length_of(objects)).sum::<u64>();
     }
 
     fn intend(&mut self, intent: Intent) {
@@ -255,4 +250,10 @@ impl<'a> Replay<'a> {
         let file = self.segments.get(&segment).map_or(name, |segment| segment.path.clone());
         Error::Damaged { file, offset, expected }
     }
+}
+
+/// Bytes of the log that records take.
+fn length_of(objects: &[ObjectEntry]) -> u64 {
+    let locations = objects.iter().filter_map(|object| object.location);
+    locations.map(|location| u64::from(location.length)).sum()
 }

@@ -102,6 +102,7 @@ impl<'a> Asker<'a> {
             LoadResult::Revision(found) => ObjectData {
                 compression: found.compression,
                 checksum: Some(found.checksum()),
+                crc: None,
                 data: Some(found.data),
                 data_tid: found.data_tid,
             },

@@ -129,6 +129,7 @@ pub(crate) fn any_object(random: &mut Random) -> ObjectData {
             checksum
         }),
         data,
+        crc: None,
         data_tid: random.chance(1, 3).then(|| Tid::new(any_tid(random))),
     }
 }

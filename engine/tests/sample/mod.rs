@@ -203,6 +203,7 @@ fn object(n: u64, oid: u64) -> ObjectData {
         },
         checksum: n.is_multiple_of(3).then_some([letter; 20]),
         data: (n % 5 != 3).then(|| Bytes::from(vec![letter; length])),
+        crc: None,
         data_tid: (n % 4 == 1).then(|| Tid::new(n * 100 - 97)),
     }
 }

@@ -1,7 +1,7 @@
 //! What clients ask for.
 
-use model::{Nid, Oid, PartitionId, Tid, Ttid};
-use net::{ErrorCode, LinkId, Message, PackRequest};
+use model::{Nid, PartitionId, Tid, Ttid};
+use net::{ErrorCode, LinkId, Message, Oids, PackRequest};
 
 use super::delayed::Awaited;
 use super::serving::Operation;
@@ -23,7 +23,7 @@ const PACK_WAITS_MAX: usize = 256;
 /// The end of a commit, as asked for.
 pub(super) struct FinishRequest {
     pub(super) ttid: Ttid,
-    pub(super) oids: Vec<Oid>,
+    pub(super) oids: Oids,
     pub(super) deleted: Vec<PartitionId>,
     pub(super) checked: Vec<PartitionId>,
     pub(super) pack: Option<PackRequest>,

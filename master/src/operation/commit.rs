@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use model::{Nid, NodeType, PartitionId, Tid, Ttid};
-use net::{ErrorCode, LinkId, Message, PackRequest};
+use model::{Nid, NodeType, Oid, PartitionCount, PartitionId, Tid, Ttid};
+use net::{ErrorCode, LinkId, Message, Oids, PackRequest};
 
 use super::clients::FinishRequest;
 use super::delayed::Awaited;
@@ -96,8 +96,7 @@ impl Operation {
             },
         };
         cluster.reserve_ids();
-        let mut changed: BTreeSet<PartitionId> =
-            request.oids.iter().map(|oid| partitions.of_oid(*oid)).collect();
+        let (mut changed, oid_max) = places(&request.oids, partitions);
         changed.extend(&request.deleted);
         let mut touched = changed.clone();
         touched.extend(&request.checked);
@@ -116,6 +115,7 @@ impl Operation {
         let finish = Finish {
             tid,
             oids: request.oids,
+            oid_max,
             partitions: changed.into_iter().collect(),
             locking: involved.clone(),
             involved,
@@ -150,8 +150,8 @@ impl Operation {
         let finish = finish.expect("only what is being finished is committed");
         let tid = finish.tid;
         cluster.ids.committed(tid);
-        if let Some(oid) = finish.oids.iter().max() {
-            cluster.ids.stored_oid(*oid);
+        if let Some(oid) = finish.oid_max {
+            cluster.ids.stored_oid(oid);
         }
         let wire = &mut cluster.wire;
         if let Some(client) = client {
@@ -249,6 +249,20 @@ impl FinishRequest {
         let Self { ttid, oids, deleted, checked, pack } = self;
         Message::AskFinishTransaction { ttid, oids, deleted, checked, pack }
     }
+}
+
+/// The partitions of oids, and the greatest oid. There may be millions of them: each is looked at
+/// once, and most of them not divided.
+fn places(oids: &Oids, partitions: PartitionCount) -> (BTreeSet<PartitionId>, Option<Oid>) {
+    let count = usize::try_from(partitions.get()).unwrap_or(usize::MAX);
+    let mut touched = BTreeSet::new();
+    let mut rest = oids.iter();
+    while touched.len() < count
+        && let Some(oid) = rest.next()
+    {
+        touched.insert(partitions.of_oid(oid));
+    }
+    (touched, oids.iter().max())
 }
 
 /// Has storages lock a transaction, and sign the pack order that rides on it.

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Nid, Oid, PartitionId, Tid, Ttid};
-use net::LinkId;
+use net::{LinkId, Oids};
 
 /// A transaction that was asked to be finished: it only goes forward.
 #[derive(Debug)]
 pub(crate) struct Finish {
     pub(crate) tid: Tid,
     /// What other clients have to be told.
-    pub(crate) oids: Vec<Oid>,
+    pub(crate) oids: Oids,
+    /// The greatest of them.
+    pub(crate) oid_max: Option<Oid>,
     pub(crate) partitions: Vec<PartitionId>,
     /// The storages that take part, and those of them that have not locked it yet.
     pub(crate) involved: BTreeSet<Nid>,

@@ -229,9 +229,12 @@ pub(super) fn order_pack(world: &mut World, oids: Option<Vec<Oid>>) -> (Tid, Tid
     let tid = world.finished("c1");
     let ttid = world.begin("c1");
     world.skip("s1");
-    let pack = Some(net::PackRequest { oids, tid });
+    let pack = Some(net::PackRequest { oids: oids.map(Into::into), tid });
     let (oids, deleted, checked) = (vec![], vec![], vec![]);
-    world.ask("c1", Message::AskFinishTransaction { ttid, oids, deleted, checked, pack });
+    world.ask(
+        "c1",
+        Message::AskFinishTransaction { ttid, oids: oids.into(), deleted, checked, pack },
+    );
     let (id, message) = world.until("s1", "AskLockInformation");
     let Message::AskLockInformation { pack_approved: true, .. } = message else { panic!() };
     world.answer("s1", id, Message::AnswerInformationLocked { ttid });

@@ -328,7 +328,7 @@ fn a_client_may_choose_a_tid_if_it_is_alone() {
     assert_eq!(world.finished("c1"), tid);
     world.ask("c1", Message::AskNewOIDs { count: 1 });
     let oids = vec![Oid::new((u64::MAX >> 1) + 1)];
-    assert_eq!(world.until_answer("c1"), Message::AnswerNewOIDs { oids });
+    assert_eq!(world.until_answer("c1"), Message::AnswerNewOIDs { oids: oids.into() });
     world.ask("c1", Message::AskBeginTransaction { tid: Some(tid) });
     assert_eq!(code(world.until_answer("c1")), ErrorCode::ProtocolError);
 }

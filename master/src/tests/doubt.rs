@@ -80,7 +80,7 @@ fn the_last_ids_are_the_greatest_of_all() {
     world.join_client("c1");
     world.ask("c1", Message::AskNewOIDs { count: 2 });
     let oids = vec![Oid::new(71), Oid::new(72)];
-    assert_eq!(world.until_answer("c1"), Message::AnswerNewOIDs { oids });
+    assert_eq!(world.until_answer("c1"), Message::AnswerNewOIDs { oids: oids.into() });
 }
 
 #[test]

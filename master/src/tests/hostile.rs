@@ -182,7 +182,7 @@ fn partitions_that_do_not_exist() {
     let far = PartitionId::new(4);
     let finish = Message::AskFinishTransaction {
         ttid,
-        oids: vec![],
+        oids: vec![].into(),
         deleted: vec![far],
         checked: vec![PartitionId::new(u32::MAX)],
         pack: None,
@@ -241,7 +241,7 @@ fn too_many_oids_or_none() {
     // The others follow what was given out, as long as the greatest one leaves none.
     world.ask("c3", Message::AskNewOIDs { count: 1 });
     let answer = world.until_answer("c3");
-    assert_eq!(answer, Message::AnswerNewOIDs { oids: vec![Oid::new(1)] });
+    assert_eq!(answer, Message::AnswerNewOIDs { oids: vec![Oid::new(1)].into() });
 }
 
 #[test]
@@ -252,7 +252,8 @@ fn a_pack_time_that_is_none() {
         let ttid = world.begin(name);
         let (oids, deleted, checked) = (vec![], vec![], vec![]);
         let pack = Some(PackRequest { oids: None, tid });
-        let finish = Message::AskFinishTransaction { ttid, oids, deleted, checked, pack };
+        let finish =
+            Message::AskFinishTransaction { ttid, oids: oids.into(), deleted, checked, pack };
         world.ask(name, finish);
         refused(&mut world, name, ErrorCode::ProtocolError);
     }
@@ -296,5 +297,5 @@ fn oids_of_all_64_bits() {
     assert_eq!(world.finished("c1"), tid);
     world.ask("c1", Message::AskNewOIDs { count: 1 });
     let oids = vec![Oid::new((1 << 63) + 6)];
-    assert_eq!(world.until_answer("c1"), Message::AnswerNewOIDs { oids });
+    assert_eq!(world.until_answer("c1"), Message::AnswerNewOIDs { oids: oids.into() });
 }

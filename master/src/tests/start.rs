@@ -66,7 +66,7 @@ fn a_commit_and_an_orderly_stop() {
     let tid = world.lock("s1");
     assert_eq!(world.finished("c1"), tid);
     let (_, message) = world.until("c2", "InvalidateObjects");
-    assert_eq!(message, Message::InvalidateObjects { tid, oids: vec![model::Oid::new(1)] });
+    assert_eq!(message, Message::InvalidateObjects { tid, oids: vec![model::Oid::new(1)].into() });
     assert_eq!(world.names("s1"), ["NotifyUnlockInformation"]);
     assert_eq!(world.last_tid(), tid);
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::message::Checksum;
+use super::framer::Known;
+use crate::message::{OID_HEAD, OID_LENGTH, Oids, Sums};
 
 /// Why a packet is refused. Whoever sent it loses the connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,19 +42,22 @@ impl std::error::Error for Malformed {}
 /// Items of a list or map: NEO's lists of oids stay below this.
 pub(crate) const LIST_LENGTH_MAX: usize = 1 << 21;
 
+const AN_OID: &str = "an id of 8 bytes";
+/// Bytes of a list from which on it stays where it was read to.
+const SHARED_LENGTH_MIN: usize = 8 << 10;
+
 /// Reads values out of a whole packet.
 pub(crate) struct Decoder<'a> {
     packet: &'a Bytes,
     position: usize,
-    /// Checksums of long strings, by where they begin.
-    checksums: &'a [(usize, Checksum)],
+    known: &'a Known,
 }
 
 type Decoded<T> = Result<T, Malformed>;
 
 impl<'a> Decoder<'a> {
-    pub(crate) fn new(packet: &'a Bytes, checksums: &'a [(usize, Checksum)]) -> Self {
-        Self { packet, position: 0, checksums }
+    pub(crate) fn new(packet: &'a Bytes, known: &'a Known) -> Self {
+        Self { packet, position: 0, known }
     }
 
     /// There is nothing behind.
@@ -122,11 +126,29 @@ impl<'a> Decoder<'a> {
         Ok(self.packet.slice(range))
     }
 
-    /// Bytes with their checksum, if it was computed on the way.
-    pub(crate) fn data(&mut self) -> Decoded<(Bytes, Option<Checksum>)> {
+    /// Bytes with their sums, if those were computed on the way.
+    pub(crate) fn data(&mut self) -> Decoded<(Bytes, Option<Sums>)> {
         let range = self.bytes_range()?;
-        let known = self.checksums.iter().find(|(start, _)| *start == range.start);
-        Ok((self.packet.slice(range), known.map(|(_, checksum)| *checksum)))
+        let known = self.known.sums.iter().find(|(start, _)| *start == range.start);
+        Ok((self.packet.slice(range), known.map(|(_, sums)| *sums)))
+    }
+
+    /// A list of oids; a long one was checked on the way.
+    pub(crate) fn oids(&mut self) -> Decoded<Oids> {
+        let count = self.array_header()?;
+        let start = self.position;
+        let items = self.take(count * OID_LENGTH).map_err(|_| Malformed::Expected(AN_OID))?;
+        if self.known.oids.binary_search(&start).is_err() {
+            let (items, _) = items.as_chunks::<OID_LENGTH>();
+            if !items.iter().all(|item| item.starts_with(&OID_HEAD)) {
+                return Err(Malformed::Expected(AN_OID));
+            }
+        }
+        // A few are copied, so that they do not keep the memory that was read to.
+        Ok(Oids::from_wire(match items.len() < SHARED_LENGTH_MIN {
+            true => Bytes::copy_from_slice(items),
+            false => self.packet.slice(start..self.position),
+        }))
     }
 
     pub(crate) fn fixed_bytes<const N: usize>(&mut self, what: &'static str) -> Decoded<[u8; N]> {

@@ -64,6 +64,11 @@ impl Encoder<'_> {
         self.0.put_shared(value);
     }
 
+    /// Items of a list that are encoded already.
+    pub(crate) fn items(&mut self, encoded: &Bytes) {
+        self.0.put_shared(encoded);
+    }
+
     pub(crate) fn text(&mut self, value: &str) {
         let length = value.len();
         match u8::try_from(length) {

@@ -10,8 +10,8 @@ use super::decode::{Decoder, LIST_LENGTH_MAX, Malformed};
 use super::encode::Encoder;
 use crate::address::Address;
 use crate::message::{
-    CheckSource, Checksum, Data, ErrorCode, IdTimestamp, NodeInformation, OrderedMap, PackOrder,
-    PackRequest, PackState, RelockConflict, RelockData, UndoSerials, Value,
+    CheckSource, Checksum, Data, ErrorCode, IdTimestamp, NodeInformation, Oids, OrderedMap,
+    PackOrder, PackRequest, PackState, RelockConflict, RelockData, UndoSerials, Value,
 };
 
 /// Something that messages are made of.
@@ -135,7 +135,7 @@ impl Field for PackOrder {
 
 /// The oids of a partial order. NEO/py's storages answer with them as they keep them, one behind
 /// the other in one string.
-fn decode_kept_oids(input: &mut Decoder<'_>) -> Result<Option<Vec<Oid>>, Malformed> {
+fn decode_kept_oids(input: &mut Decoder<'_>) -> Result<Option<Oids>, Malformed> {
     if !matches!(input.peek()?, 0xc4..=0xc6) {
         return Field::decode(input);
     }
@@ -238,8 +238,19 @@ impl Field for Data {
     }
 
     fn decode(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        let (bytes, checksum) = input.data()?;
-        Ok(Self::with_checksum(bytes, checksum))
+        let (bytes, sums) = input.data()?;
+        Ok(Self::with_sums(bytes, sums))
+    }
+}
+
+impl Field for Oids {
+    fn encode(&self, out: &mut Encoder<'_>) {
+        out.array_header(self.len());
+        out.items(self.as_wire());
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        input.oids()
     }
 }
 

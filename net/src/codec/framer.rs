@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use sha1::{Digest, Sha1};
 
 use super::decode::{LIST_LENGTH_MAX, Malformed};
-use crate::message::Checksum;
+use crate::message::{Checksum, OID_HEAD, Sums};
 
 /// What a peer may send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +33,8 @@ impl Limits {
 /// A string from this length on has its checksum computed while it comes in: that of a longer one
 /// would hold up everybody.
 const CHECKSUM_LENGTH_MIN: usize = 16 << 10;
+/// A list of so many oids is checked while it comes in.
+const OIDS_COUNT_MIN: u64 = 256;
 /// A string of which so much is missing is read into a buffer that has space for all of it. The
 /// system gives memory to it as it fills, so that a peer cannot claim more than it sends.
 const ROOM_LENGTH_MIN: usize = 64 << 10;
@@ -43,8 +45,16 @@ const ROOM_SLACK: usize = 1 << 10;
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) bytes: Bytes,
-    /// Of long strings, by where they begin.
-    pub(crate) checksums: Vec<(usize, Checksum)>,
+    pub(crate) known: Known,
+}
+
+/// What was found out of a packet while it came in, by where it is.
+#[derive(Default, Debug)]
+pub(crate) struct Known {
+    /// Of long strings.
+    pub(crate) sums: Vec<(usize, Sums)>,
+    /// Long lists in which every item is an oid: where the first one begins.
+    pub(crate) oids: Vec<usize>,
 }
 
 /// Cuts a stream into packets. It looks at each byte once, however the stream is cut.
@@ -62,8 +72,18 @@ pub(crate) struct Framer {
     values_announced: u64,
     /// Bytes that are still to come of a string.
     skip: usize,
-    digest: Option<(usize, Sha1)>,
-    checksums: Vec<(usize, Checksum)>,
+    digest: Option<Digests>,
+    /// A long list in which every item was an oid so far: where the first begins, and how many are
+    /// still to come.
+    oids: Option<(usize, u64)>,
+    known: Known,
+}
+
+/// Sums of a string of which a part is there.
+struct Digests {
+    start: usize,
+    sha1: Sha1,
+    crc: u32,
 }
 
 /// The head of a value: its own length, that of the bytes behind it, and how many values follow
@@ -124,6 +144,7 @@ impl Framer {
             }
             let Some(head) = parse_head(&self.buffer[self.position..])? else { return Ok(None) };
             self.check(&head, limits)?;
+            self.note_oids(&head);
             self.position += head.length;
             self.values = self.values - 1 + head.parts;
             self.values_announced += head.parts;
@@ -140,7 +161,21 @@ impl Framer {
             self.buffer = BytesMut::from(&self.buffer[..]);
         }
         self.position = 0;
-        Ok(Some(Frame { bytes, checksums: std::mem::take(&mut self.checksums) }))
+        self.oids = None;
+        Ok(Some(Frame { bytes, known: std::mem::take(&mut self.known) }))
+    }
+
+    /// Keeps track of lists of oids, by the head of the next value.
+    fn note_oids(&mut self, head: &Head) {
+        if let Some((start, left)) = self.oids {
+            let is_oid = self.buffer[self.position..].starts_with(&OID_HEAD);
+            self.oids = Some((start, left - 1)).filter(|(_, left)| is_oid && *left > 0);
+            if is_oid && left == 1 {
+                self.known.oids.push(start);
+            }
+        } else if head.parts >= OIDS_COUNT_MIN {
+            self.oids = Some((self.position + head.length, head.parts));
+        }
     }
 
     fn check(&self, head: &Head, limits: Limits) -> Result<(), Malformed> {
@@ -170,7 +205,7 @@ impl Framer {
     fn begin_payload(&mut self, length: usize) {
         self.skip = length;
         if length >= CHECKSUM_LENGTH_MIN {
-            self.digest = Some((self.position, Sha1::new()));
+            self.digest = Some(Digests { start: self.position, sha1: Sha1::new(), crc: 0 });
         }
         let missing = (self.position + length).saturating_sub(self.buffer.len());
         if missing >= ROOM_LENGTH_MIN {
@@ -184,16 +219,19 @@ impl Framer {
     /// Goes on through a string; false if its end is not there.
     fn skip_payload(&mut self) -> bool {
         let count = self.skip.min(self.buffer.len() - self.position);
-        if let Some((_, digest)) = &mut self.digest {
-            digest.update(&self.buffer[self.position..self.position + count]);
+        if let Some(digest) = &mut self.digest {
+            let bytes = &self.buffer[self.position..self.position + count];
+            digest.sha1.update(bytes);
+            digest.crc = crc32c::crc32c_append(digest.crc, bytes);
         }
         self.position += count;
         self.skip -= count;
         if self.skip > 0 {
             return false;
         }
-        if let Some((start, digest)) = self.digest.take() {
-            self.checksums.push((start, Checksum(digest.finalize().into())));
+        if let Some(Digests { start, sha1, crc }) = self.digest.take() {
+            let checksum = Checksum(sha1.finalize().into());
+            self.known.sums.push((start, Sums { checksum, crc }));
         }
         true
     }

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use bytes::BytesMut;
-use model::Random;
+use model::{Oid, Random, Tid, Ttid};
 use rmpv::Value;
 
 use super::decode::LIST_LENGTH_MAX;
 use super::framer::Framer;
 use super::{Limits, Malformed};
-use crate::message::Message;
+use crate::message::{Message, Oids};
 use crate::packet_stream::PacketStream;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/packets.txt");
@@ -381,11 +381,62 @@ fn checksums_of_long_strings_are_known_when_the_packet_is_there() {
                 framer.feed(BytesMut::from(piece));
                 frame = framer.next(Limits::NODE).unwrap();
             }
-            let checksums = frame.unwrap().checksums;
+            let sums = frame.unwrap().known.sums;
+            let sums: Vec<_> =
+                sums.iter().map(|(at, sums)| (*at, sums.checksum, sums.crc)).collect();
             let start = packet.len() - length;
-            let expected = (start, crate::Checksum::of(&data));
+            let expected = (start, crate::Checksum::of(&data), crc32c::crc32c(&data));
             let is_long = length >= 16 << 10;
-            assert_eq!(checksums, Vec::from_iter(is_long.then_some(expected)));
+            assert_eq!(sums, Vec::from_iter(is_long.then_some(expected)));
+        }
+    }
+}
+
+/// Whether the list of oids of a packet was checked while it came in; and the packet.
+fn framed(packet: &[u8], step: usize) -> (bool, Result<Option<(u32, Message)>, Malformed>) {
+    let mut framer = Framer::default();
+    let mut stream = PacketStream::default();
+    let mut is_known = false;
+    let mut decoded = Ok(None);
+    for piece in packet.chunks(step) {
+        framer.feed(BytesMut::from(piece));
+        let frame = framer.next(Limits::NODE).unwrap();
+        is_known |= frame.is_some_and(|frame| !frame.known.oids.is_empty());
+        stream.feed(BytesMut::from(piece));
+        decoded = stream.next(Limits::NODE);
+    }
+    (is_known, decoded)
+}
+
+#[test]
+fn long_lists_of_oids_are_checked_while_they_come_in() {
+    let ttid = Ttid::new(5);
+    for count in [0, 1, 255, 256, 1000, 20_000] {
+        let oids: Oids = (1..=count).map(|n| Oid::new(n * n)).collect();
+        let message = Message::AskFinishTransaction {
+            ttid,
+            oids: oids.clone(),
+            deleted: vec![model::PartitionId::new(3); 300],
+            checked: Vec::new(),
+            pack: Some(crate::PackRequest { oids: Some(oids.clone()), tid: Tid::new(1) }),
+        };
+        let packet = message.to_packet(9);
+        for step in [1, 7, 4096, packet.len()] {
+            if step == 1 && count > 1000 {
+                continue;
+            }
+            let (is_known, decoded) = framed(&packet, step);
+            assert_eq!(is_known, count >= 256, "{count} oids");
+            assert_eq!(decoded, Ok(Some((9, message.clone()))), "{count} oids by {step} bytes");
+        }
+        // One of them is something else of the same length.
+        for item in [0, count / 2, count.saturating_sub(1)].into_iter().filter(|_| count > 0) {
+            let mut packet = packet.to_vec();
+            let oid = [&[0xc4, 8][..], &(((item + 1) * (item + 1)).to_be_bytes())].concat();
+            let at = packet.windows(10).position(|bytes| bytes == oid).unwrap();
+            packet[at] = 0xa9;
+            let (_, decoded) = framed(&packet, 4096);
+            assert_eq!(decoded, Err(Malformed::Expected("an id of 8 bytes")), "{item} of {count}");
         }
     }
 }

@@ -55,6 +55,7 @@ fn notation(kind: &str) -> String {
     let plain = match kind {
         "u8" | "u16" | "u32" | "u64" | "PartitionTableId" => "int",
         "Oid" => "oid",
+        "Oids" => "[oid]",
         "Tid" => "tid",
         "Ttid" => "ttid",
         "Nid" => "nid",

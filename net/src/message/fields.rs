@@ -3,9 +3,10 @@
 use std::fmt;
 
 use bytes::Bytes;
-use model::{Nid, NodeState, NodeType, Oid, Tid};
+use model::{Nid, NodeState, NodeType, Tid};
 use sha1::{Digest, Sha1};
 
+use super::oids::Oids;
 use crate::address::Address;
 
 /// SHA-1 of an object's data as sent.
@@ -36,22 +37,34 @@ impl fmt::Debug for Checksum {
 pub struct Data {
     /// The bytes.
     pub bytes: Bytes,
-    checksum: Option<Checksum>,
+    sums: Option<Sums>,
+}
+
+/// What is computed of a long string while it comes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sums {
+    pub(crate) checksum: Checksum,
+    pub(crate) crc: u32,
 }
 
 impl Data {
     /// Wraps bytes.
     pub fn new(bytes: Bytes) -> Self {
-        Self { bytes, checksum: None }
+        Self { bytes, sums: None }
     }
 
-    pub(crate) fn with_checksum(bytes: Bytes, checksum: Option<Checksum>) -> Self {
-        Self { bytes, checksum }
+    pub(crate) fn with_sums(bytes: Bytes, sums: Option<Sums>) -> Self {
+        Self { bytes, sums }
     }
 
     /// SHA-1 of the bytes.
     pub fn checksum(&self) -> Checksum {
-        self.checksum.unwrap_or_else(|| Checksum::of(&self.bytes))
+        self.sums.map_or_else(|| Checksum::of(&self.bytes), |sums| sums.checksum)
+    }
+
+    /// CRC-32C of the bytes, if it was computed while they arrived.
+    pub fn crc(&self) -> Option<u32> {
+        self.sums.map(|sums| sums.crc)
     }
 }
 
@@ -91,7 +104,7 @@ pub struct NodeInformation {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PackRequest {
     /// The only objects to pack, or all.
-    pub oids: Option<Vec<Oid>>,
+    pub oids: Option<Oids>,
     /// Up to which transaction.
     pub tid: Tid,
 }
@@ -104,7 +117,7 @@ pub struct PackState {
     /// Whether only `oids` are packed. A partial order may come without the list.
     pub partial: bool,
     /// The oids of a partial order.
-    pub oids: Option<Vec<Oid>>,
+    pub oids: Option<Oids>,
     /// Up to which transaction.
     pub tid: Tid,
 }

@@ -15,6 +15,7 @@ use super::fields::{
     CheckSource, Checksum, Data, Extra, IdTimestamp, NodeInformation, OrderedMap, PackOrder,
     PackRequest, PackState, RelockConflict, UndoSerials,
 };
+use super::oids::Oids;
 #[cfg(test)]
 use super::sample::Sample;
 use crate::address::Address;
@@ -103,7 +104,7 @@ packets! {
     /// ones and of those that were only checked, and the pack order that rides on it.
     0x0014 AskFinishTransaction "C -> M" {
         ttid: Ttid,
-        oids: Vec<Oid>,
+        oids: Oids,
         deleted: Vec<PartitionId>,
         checked: Vec<PartitionId>,
         pack: Option<PackRequest>,
@@ -112,13 +113,13 @@ packets! {
     0x0015 AskLockInformation "M -> S" { ttid: Ttid, tid: Tid, pack_approved: bool }
         => AnswerInformationLocked { ttid: Ttid };
     /// What a commit of another client changed.
-    0x0016 InvalidateObjects "M -> C" { tid: Tid, oids: Vec<Oid> };
+    0x0016 InvalidateObjects "M -> C" { tid: Tid, oids: Oids };
     /// The same for backup clusters.
     0x0017 InvalidatePartitions "M -> C" { tid: Tid, partitions: Vec<PartitionId> };
     /// A locked transaction is committed everywhere: it can be shown.
     0x0018 NotifyUnlockInformation "M -> S" { ttid: Ttid };
     /// Asks for new oids.
-    0x0019 AskNewOIDs "C -> M" { count: u32 } => AnswerNewOIDs { oids: Vec<Oid> };
+    0x0019 AskNewOIDs "C -> M" { count: u32 } => AnswerNewOIDs { oids: Oids };
     /// An older transaction waits for a lock: it is to be taken again.
     0x001a NotifyDeadlock "S -> C" { ttid: Ttid, oid: Oid };
     /// Takes a lock again.
@@ -144,7 +145,7 @@ packets! {
         user: Bytes,
         description: Bytes,
         extension: Bytes,
-        oids: Vec<Oid>,
+        oids: Oids,
         pack: Option<PackRequest>,
     } => AnswerStoreTransaction {};
     /// Makes what was stored durable.
@@ -172,7 +173,7 @@ packets! {
         description: Bytes,
         extension: Bytes,
         packed: bool,
-        oids: Vec<Oid>,
+        oids: Oids,
     };
     /// Revisions `first` to `last` (excluded) of an object, newest first, with the lengths of their
     /// data as sent.
@@ -209,7 +210,7 @@ packets! {
     0x002e AskClusterState "ctl -> A; A -> M" {}
         => AnswerClusterState { state: Option<ClusterState> };
     /// What undoing a transaction means for objects, as seen below `limit` (excluded).
-    0x002f AskObjectUndoSerial "C -> S" { ttid: Ttid, limit: Tid, undone: Tid, oids: Vec<Oid> }
+    0x002f AskObjectUndoSerial "C -> S" { ttid: Ttid, limit: Tid, undone: Tid, oids: Oids }
         => AnswerObjectUndoSerial { objects: OrderedMap<Oid, UndoSerials> };
     /// Tids of a partition within bounds, ascending, at most so many.
     0x0030 AskTIDsFrom "C -> S" {
@@ -220,7 +221,7 @@ packets! {
     } => AnswerTIDsFrom { tids: Vec<Tid> };
     /// Oids of a partition from one on that have data at a tid.
     0x0031 AskOIDsFrom "C -> S" { partition: PartitionId, length: u32, oid_min: Oid, tid: Tid }
-        => AnswerOIDsFrom { next: Option<Oid>, oids: Vec<Oid> };
+        => AnswerOIDsFrom { next: Option<Oid>, oids: Oids };
     /// Answered when a pack is completed.
     0x0032 WaitForPack "C -> M" { pack_id: Tid } => WaitedForPack {};
     /// Pack orders from an id on: all for clients, the first approved one for storages.
@@ -318,7 +319,7 @@ packets! {
         extension: Bytes,
         packed: bool,
         ttid: Ttid,
-        oids: Vec<Oid>,
+        oids: Oids,
         pack: Option<PackState>,
     };
     /// One revision; carries the id of the request that it serves.

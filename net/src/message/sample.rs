@@ -11,6 +11,7 @@ use super::fields::{
     CheckSource, Checksum, Data, IdTimestamp, NodeInformation, OrderedMap, PackOrder, PackRequest,
     PackState, RelockConflict, RelockData, UndoSerials, Value,
 };
+use super::oids::Oids;
 use crate::address::Address;
 
 /// Items of a list, at most.
@@ -166,6 +167,12 @@ impl<T: Sample> Sample for Vec<T> {
     fn sample(random: &mut Random) -> Self {
         let length = if random.chance(1, 30) { 17 } else { random.below(LIST_LENGTH + 1) };
         (0..length).map(|_| T::sample(random)).collect()
+    }
+}
+
+impl Sample for Oids {
+    fn sample(random: &mut Random) -> Self {
+        Vec::sample(random).into()
     }
 }
 

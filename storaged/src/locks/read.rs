@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use model::{Oid, Tid, Ttid};
+use model::{Tid, Ttid};
 
-/// Transactions that have a tid and are not shown yet, with what they wrote.
+/// Transactions that have a tid and are not shown yet. What they wrote is known by its write locks.
 #[derive(Debug, Default)]
 pub(crate) struct ReadLocks {
     tids: BTreeMap<Tid, Ttid>,
-    oids: BTreeMap<Oid, Ttid>,
 }
 
 /// Up to which tid a read of a range waits, once it has begun.
@@ -19,29 +18,18 @@ pub(crate) struct RangeWait {
 
 impl ReadLocks {
     /// A transaction got its tid.
-    pub(crate) fn lock(&mut self, ttid: Ttid, tid: Tid, oids: impl Iterator<Item = Oid>) {
+    pub(crate) fn lock(&mut self, ttid: Ttid, tid: Tid) {
         self.tids.insert(tid, ttid);
-        // They come in order: so many are put in at once much faster than one by one.
-        self.oids.append(&mut oids.map(|oid| (oid, ttid)).collect());
     }
 
-    /// What a transaction wrote is shown, and its objects are forgotten.
+    /// What a transaction wrote is shown.
     pub(crate) fn unlock(&mut self, tid: Tid) {
         self.tids.remove(&tid);
     }
 
-    /// Nobody waits for these objects any more, as far as a transaction is concerned.
-    pub(crate) fn forget(&mut self, ttid: Ttid, oids: &[Oid]) {
-        for oid in oids {
-            if self.oids.get(oid) == Some(&ttid) {
-                self.oids.remove(oid);
-            }
-        }
-    }
-
-    /// What a read of an object has to wait for.
-    pub(crate) fn of_oid(&self, oid: Oid) -> Option<Ttid> {
-        self.oids.get(&oid).copied()
+    /// Whether nobody has to wait.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tids.is_empty()
     }
 
     /// What a read of a range of tids (both included) has to wait for. They are unlocked in the

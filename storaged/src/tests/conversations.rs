@@ -260,7 +260,7 @@ fn pack_orders_are_kept_signed_and_called_done() {
         else {
             panic!()
         };
-        let pack = Some(net::PackRequest { oids: Some(vec![oid(1)]), tid: tid(104) });
+        let pack = Some(net::PackRequest { oids: Some(vec![oid(1)].into()), tid: tid(104) });
         let vote = Message::AskStoreTransaction { ttid, user, description, extension, oids, pack };
         assert_eq!(world.ask(client, &vote), Message::AnswerStoreTransaction {});
         let lock =

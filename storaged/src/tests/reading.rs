@@ -120,7 +120,7 @@ fn metadata_of_transactions() {
         description: Bytes::from_static(b"description"),
         extension: Bytes::new(),
         packed: false,
-        oids: vec![oid(1)],
+        oids: vec![oid(1)].into(),
     };
     let ask = |number| Message::AskTransactionInformation { tid: tid(number) };
     assert_eq!(world.ask(client, &ask(204)), expected);
@@ -256,7 +256,7 @@ fn r16_a_read_waits_only_for_what_was_locked_when_it_was_asked() {
             Some(Message::AnswerObjectHistory { revisions, .. }) => {
                 assert_eq!(revisions[0].0, tid(704));
             }
-            Some(Message::AnswerOIDsFrom { oids, .. }) => assert_eq!(oids, [oid(2)]),
+            Some(Message::AnswerOIDsFrom { oids, .. }) => assert_eq!(oids, [oid(2)].into()),
             other => panic!("{message:?}: {other:?}"),
         }
     }

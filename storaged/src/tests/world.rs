@@ -539,7 +539,7 @@ pub(crate) fn vote(ttid: Ttid, oids: &[Oid]) -> Message {
         user: Bytes::from_static(b"user"),
         description: Bytes::from_static(b"description"),
         extension: Bytes::new(),
-        oids: oids.to_vec(),
+        oids: oids.to_vec().into(),
         pack: None,
     }
 }

@@ -85,11 +85,9 @@ impl Storage {
         }
         for ttid in self.transactions.filter(|_| true) {
             let Some(transaction) = self.transactions.get_mut(ttid) else { continue };
-            let dropped = transaction.writes.extract_if(.., |oid, _| is_dropped(*oid));
-            let dropped = dropped.map(|(oid, _)| oid).collect::<Vec<_>>();
+            transaction.writes.retain(|oid, _| !is_dropped(*oid));
             let stored = transaction.stored.extract_if(.., |oid| is_dropped(*oid));
             let stored = stored.collect::<Vec<_>>();
-            self.read_locks.forget(ttid, &dropped);
             for oid in stored {
                 self.unstore(ttid, oid);
             }

@@ -249,7 +249,7 @@ impl Task for OidsFrom {
             }
             next => {
                 let oids = std::mem::take(&mut self.oids);
-                node.links.answer(link, id, &Message::AnswerOIDsFrom { next, oids });
+                node.links.answer(link, id, &Message::AnswerOIDsFrom { next, oids: oids.into() });
                 Turn::Done
             }
         }

@@ -142,9 +142,30 @@ impl Storage {
         }
     }
 
+    /// What a read of an object has to wait for: a transaction that wrote it, has its tid, and is
+    /// not shown yet.
+    pub(crate) fn locked_writer(&self, oid: Oid) -> Option<Ttid> {
+        if self.read_locks.is_empty() {
+            return None;
+        }
+        let is_locked = |ttid: Ttid| {
+            let found = self.transactions.get(ttid);
+            found.is_some_and(|found| found.tid().is_some() && found.stores(oid))
+        };
+        let holder = self.write_locks.holder(oid).filter(|holder| is_locked(*holder));
+        holder.or_else(|| {
+            let has_lockless = |ttid| {
+                let found = self.transactions.get(ttid);
+                found.is_some_and(|found| found.has_lockless && found.stores(oid))
+            };
+            self.read_locks.iter().map(|(_, ttid)| ttid).find(|ttid| has_lockless(*ttid))
+        })
+    }
+
     /// Takes note of what is locked, or stored without a lock.
     fn note_write(&mut self, request: &Request, lockless: bool) {
         let Some(transaction) = self.transactions.get_mut(request.ttid) else { return };
+        transaction.has_lockless |= lockless;
         let (serial, oid) = (request.kind.serial(), request.oid);
         match request.kind {
             RequestKind::Store { data_serial, .. } => {

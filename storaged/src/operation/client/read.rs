@@ -107,7 +107,7 @@ impl Load {
 
     fn look_up(&mut self, node: &Storage, partition: PartitionId) -> Turn {
         self.is_damaged = false;
-        let locked = node.read_locks.of_oid(self.oid);
+        let locked = node.locked_writer(self.oid);
         if self.when == When::Newest
             && let Some(locked) = locked
         {
@@ -126,7 +126,7 @@ impl Load {
     /// What is to be done before an answer without next revision: the next transaction that wrote
     /// the object is waited for, or was shown since the snapshot.
     fn settle(&mut self, node: &Storage, partition: PartitionId) -> Option<Turn> {
-        match node.read_locks.of_oid(self.oid) {
+        match node.locked_writer(self.oid) {
             Some(locked) => Some(Turn::WaitFor(locked)),
             None => self.was_locked.then(|| self.look_up(node, partition)),
         }
@@ -245,7 +245,7 @@ impl Task for History {
             return Turn::Done;
         };
         if self.snapshot.is_none()
-            && let Some(locked) = node.read_locks.of_oid(self.oid)
+            && let Some(locked) = node.locked_writer(self.oid)
         {
             return Turn::WaitFor(locked);
         }
@@ -300,7 +300,7 @@ impl Task for Information {
                     description: transaction.description,
                     extension: transaction.extension,
                     packed: transaction.packed,
-                    oids: transaction.oids,
+                    oids: transaction.oids.into(),
                 };
                 node.links.answer(link, id, &answer);
             }

@@ -1,14 +1,14 @@
 //! Locks of transactions that are over are given back: in slices, where there are many, so that
 //! nobody waits for all of them (R9).
 
-use std::collections::{VecDeque, btree_map};
+use std::collections::{VecDeque, btree_map, btree_set};
 
-use model::{Oid, Tid, Ttid};
+use model::{Oid, Ttid};
 
 use crate::machine::Storage;
 use crate::transactions::{Transaction, Write};
 
-/// Objects whose locks are given back before others get their turn.
+/// Objects that are forgotten before others get their turn.
 const SLICE: usize = 256;
 
 /// Transactions that are over and still have locks.
@@ -19,10 +19,16 @@ pub(crate) struct Endings {
 
 struct Ending {
     ttid: Ttid,
-    /// If it was committed.
-    tid: Option<Tid>,
     /// What it wrote, as far as it is locked.
     writes: btree_map::IntoIter<Oid, Write>,
+    /// What else is known of its objects.
+    stored: btree_set::IntoIter<Oid>,
+}
+
+impl Ending {
+    fn is_done(&self) -> bool {
+        self.writes.len() == 0 && self.stored.len() == 0
+    }
 }
 
 impl Endings {
@@ -31,9 +37,9 @@ impl Endings {
         !self.queue.is_empty()
     }
 
-    /// The tid of a transaction that still has locks, if it has one.
-    pub(crate) fn tid(&self, ttid: Ttid) -> Option<Option<Tid>> {
-        self.queue.iter().find(|ending| ending.ttid == ttid).map(|ending| ending.tid)
+    /// Whether a transaction still has locks.
+    pub(crate) fn contains(&self, ttid: Ttid) -> bool {
+        self.queue.iter().any(|ending| ending.ttid == ttid)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -44,8 +50,11 @@ impl Endings {
 impl Storage {
     /// A transaction is over: nobody keeps a lock for it (R10), and reads that waited go on.
     pub(super) fn release_locks(&mut self, ttid: Ttid, transaction: Transaction) {
-        let tid = transaction.tid();
-        let Transaction { writes, active, .. } = transaction;
+        if let Some(tid) = transaction.tid() {
+            self.read_locks.unlock(tid);
+            self.reads.resume(ttid);
+        }
+        let Transaction { writes, stored, active, .. } = transaction;
         for (oid, requests) in active {
             for request in self.write_locks.withdraw(oid, ttid) {
                 self.forget_request(&request);
@@ -59,8 +68,10 @@ impl Storage {
             // Its locks must not be taken for those of another one.
             self.transactions.lose(ttid);
         }
-        let mut ending = Ending { ttid, tid, writes: writes.into_iter() };
-        if !self.release_some(&mut ending) {
+        let (writes, stored) = (writes.into_iter(), stored.into_iter());
+        let mut ending = Ending { ttid, writes, stored };
+        self.release_some(&mut ending);
+        if !ending.is_done() {
             self.endings.queue.push_back(ending);
         }
     }
@@ -68,28 +79,17 @@ impl Storage {
     /// Gives back some locks of transactions that are over.
     pub(crate) fn run_endings(&mut self) {
         let Some(mut ending) = self.endings.queue.pop_front() else { return };
-        if !self.release_some(&mut ending) {
+        self.release_some(&mut ending);
+        if !ending.is_done() {
             self.endings.queue.push_front(ending);
         }
     }
 
-    /// Whether that were all.
-    fn release_some(&mut self, ending: &mut Ending) -> bool {
-        let ttid = ending.ttid;
-        for (oid, write) in ending.writes.by_ref().take(SLICE) {
-            self.release_lock(ttid, oid);
-            if write.is_store {
-                self.read_locks.forget(ttid, &[oid]);
-            }
+    fn release_some(&mut self, ending: &mut Ending) {
+        for (oid, _) in ending.writes.by_ref().take(SLICE) {
+            self.release_lock(ending.ttid, oid);
         }
-        let is_all = ending.writes.len() == 0;
-        if is_all {
-            if let Some(tid) = ending.tid {
-                self.read_locks.unlock(tid);
-            }
-            self.reads.resume(ttid);
-        }
-        is_all
+        ending.stored.by_ref().take(SLICE).for_each(drop);
     }
 
     fn release_lock(&mut self, ttid: Ttid, oid: Oid) {

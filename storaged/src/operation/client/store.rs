@@ -136,9 +136,11 @@ fn verify(link: LinkId, id: u32, message: Message) -> Result<Store, String> {
     if has_data && data.checksum() != checksum {
         return Err(format!("the data of {oid} has another checksum than was said"));
     }
+    let crc = data.crc();
     let object = ObjectData {
         compression: if has_data { compression } else { Compression::None },
         checksum: has_data.then_some(checksum.0),
+        crc,
         data: has_data.then_some(data.bytes),
         data_tid: data_serial,
     };
@@ -174,11 +176,12 @@ impl Task for UndoStore {
             LoadResult::Revision(revision) => {
                 object.compression = revision.compression;
                 object.checksum = Some(revision.checksum());
+                object.crc = None;
                 object.data = Some(revision.data);
             }
             LoadResult::Deleted { .. } => {
                 object.compression = Compression::None;
-                (object.checksum, object.data) = (None, None);
+                (object.checksum, object.crc, object.data) = (None, None, None);
             }
             // Packed away. A cell that is not complete takes what it is given.
             _ if node.is_readable(partition) => {

@@ -2,7 +2,7 @@
 
 use engine::{TidOfLookup, UndoLookup};
 use model::{Oid, Tid, Ttid};
-use net::{ErrorCode, LinkId, Message, OrderedMap, UndoSerials};
+use net::{ErrorCode, LinkId, Message, Oids, OrderedMap, UndoSerials};
 
 use crate::machine::Storage;
 use crate::reads::{AnyLookup, Found, Task, Turn};
@@ -14,12 +14,10 @@ impl Storage {
         id: u32,
         ttid: Ttid,
         (limit, undone): (Tid, Tid),
-        oids: Vec<Oid>,
+        oids: Oids,
     ) {
-        let mut oids = oids;
-        oids.reverse();
         let objects = OrderedMap::default();
-        let task = UndoSerialsTask { link, id, ttid, limit, undone, oids, objects };
+        let task = UndoSerialsTask { link, id, ttid, limit, undone, oids, done: 0, objects };
         self.start_task(Some(link), task);
     }
 
@@ -39,16 +37,25 @@ struct UndoSerialsTask {
     /// What is at or above it is not seen by who undoes.
     limit: Tid,
     undone: Tid,
-    /// Those that are left, the next one last.
-    oids: Vec<Oid>,
+    oids: Oids,
+    /// How many of them are done.
+    done: usize,
     objects: OrderedMap<Oid, UndoSerials>,
+}
+
+impl UndoSerialsTask {
+    fn next(&mut self) -> Option<Oid> {
+        let next = self.oids.get(self.done)?;
+        self.done += 1;
+        Some(next)
+    }
 }
 
 impl Task for UndoSerialsTask {
     fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn {
         let (link, id) = (self.link, self.id);
         if let Some(Found::Undo(found)) = found
-            && let Some(oid) = self.oids.pop()
+            && let Some(oid) = self.next()
             && let Some(found) = found
         {
             let Some(current_serial) = found.current_tid else {
@@ -58,7 +65,7 @@ impl Task for UndoSerialsTask {
             let (undo_serial, is_current) = (found.undo_tid, found.is_current);
             self.objects.0.push((oid, UndoSerials { current_serial, undo_serial, is_current }));
         }
-        let Some(&oid) = self.oids.last() else {
+        let Some(oid) = self.oids.get(self.done) else {
             let objects = std::mem::take(&mut self.objects);
             node.links.answer(link, id, &Message::AnswerObjectUndoSerial { objects });
             return Turn::Done;
@@ -67,7 +74,7 @@ impl Task for UndoSerialsTask {
             node.refuse_unreadable(link, id);
             return Turn::Done;
         };
-        if let Some(locked) = node.read_locks.of_oid(oid) {
+        if let Some(locked) = node.locked_writer(oid) {
             return Turn::WaitFor(locked);
         }
         // What the same transaction has stored is what it sees.

@@ -32,7 +32,7 @@ impl Storage {
             user,
             description,
             extension,
-            oids,
+            oids: oids.iter().collect(),
             packed: false,
             pack_order,
             superseded: Vec::new(),
@@ -106,5 +106,6 @@ impl Storage {
 
 fn to_order(request: PackRequest) -> PackOrder {
     let partial = request.oids.as_ref().is_some_and(|oids| !oids.is_empty());
-    PackOrder { approved: None, partial, oids: request.oids, tid: request.tid }
+    let oids = request.oids.map(|oids| oids.iter().collect());
+    PackOrder { approved: None, partial, oids, tid: request.tid }
 }

@@ -44,6 +44,7 @@ impl Storage {
     /// A pack order as it is kept with its transaction, with how it is signed now.
     pub(crate) fn pack_state(&self, id: Tid, order: engine::PackOrder) -> PackState {
         let engine::PackOrder { partial, oids, tid, approved } = order;
+        let oids = oids.map(Into::into);
         PackState { approved: self.packs.approved(id).or(approved), partial, oids, tid }
     }
 }

@@ -112,7 +112,7 @@ impl FetchTransactions {
             extension: transaction.extension,
             packed: transaction.packed,
             ttid: transaction.ttid,
-            oids: transaction.oids,
+            oids: transaction.oids.into(),
             pack,
         };
         node.links.answer(self.link, self.id, &message);

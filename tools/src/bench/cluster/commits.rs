@@ -122,7 +122,7 @@ impl Committer {
             ) => match missing {
                 1 => {
                     thread.stage = Stage::Finishing(ttid);
-                    self.client.master.ask(&finish(ttid, thread.oids.clone()), slot);
+                    self.client.master.ask(&finish(ttid, &thread.oids), slot);
                 }
                 _ => thread.stage = Stage::Voting(ttid, missing - 1),
             },
@@ -140,7 +140,7 @@ impl Committer {
             partitions.into_iter().flat_map(|partition| self.client.writable(partition)).collect();
         for place in &metadata {
             others.remove(place);
-            let message = store_transaction(ttid, oids.clone());
+            let message = store_transaction(ttid, oids);
             self.client.storages[*place].1.ask(&message, slot);
         }
         for place in &others {

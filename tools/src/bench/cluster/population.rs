@@ -51,13 +51,13 @@ pub(super) fn store(ttid: Ttid, oid: Oid, serial: Tid, data: Bytes) -> Message {
 }
 
 /// A request to store a transaction's metadata.
-pub(super) fn store_transaction(ttid: Ttid, oids: Vec<Oid>) -> Message {
+pub(super) fn store_transaction(ttid: Ttid, oids: &[Oid]) -> Message {
     Message::AskStoreTransaction {
         ttid,
         user: Bytes::new(),
         description: Bytes::from_static(b"neolith bench cluster"),
         extension: Bytes::new(),
-        oids,
+        oids: oids.iter().copied().collect(),
         pack: None,
     }
 }
@@ -118,14 +118,14 @@ fn write_batch(client: &mut Client, batch: Vec<Bytes>) -> Result<Vec<Key>, Failu
     for (place, (_, wire)) in client.storages.iter_mut().enumerate() {
         let is_metadata = metadata.contains(&place);
         match is_metadata {
-            true => wire.ask(&store_transaction(ttid, oids.clone()), 0),
+            true => wire.ask(&store_transaction(ttid, &oids), 0),
             false if expected[place] > 0 => wire.ask(&Message::AskVoteTransaction { ttid }, 0),
             false => {}
         }
         expected[place] = usize::from(is_metadata || expected[place] > 0);
     }
     await_answers(client, &expected)?;
-    client.master.ask(&finish(ttid, oids), 0);
+    client.master.ask(&finish(ttid, &oids), 0);
     loop {
         match client.master.wait()? {
             Message::AnswerTransactionFinished { .. } => return Ok(keys),
@@ -136,7 +136,8 @@ fn write_batch(client: &mut Client, batch: Vec<Bytes>) -> Result<Vec<Key>, Failu
 }
 
 /// A request to commit what was voted.
-pub(super) fn finish(ttid: Ttid, oids: Vec<Oid>) -> Message {
+pub(super) fn finish(ttid: Ttid, oids: &[Oid]) -> Message {
+    let oids = oids.iter().copied().collect();
     Message::AskFinishTransaction { ttid, oids, deleted: vec![], checked: vec![], pack: None }
 }
 
@@ -171,7 +172,7 @@ pub(super) fn new_oids(client: &mut Client, count: usize) -> Result<Vec<Oid>, Fa
         loop {
             match client.master.wait()? {
                 Message::AnswerNewOIDs { oids: new } if new.len() == wanted => {
-                    oids.extend(new);
+                    oids.extend(new.iter());
                     break;
                 }
                 message @ (Message::AnswerNewOIDs { .. } | Message::Error { .. }) => {
@@ -212,7 +213,7 @@ pub(super) fn find(
             let Message::AnswerOIDsFrom { next, oids } = message else {
                 return Err(wire.unexpected(&message));
             };
-            keys.extend(oids.into_iter().map(|oid| Key { oid, length: None }));
+            keys.extend(oids.iter().map(|oid| Key { oid, length: None }));
             keys.truncate(keys_max);
             from = next;
         }

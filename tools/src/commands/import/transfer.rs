@@ -117,6 +117,7 @@ impl Transfer {
             let object = ObjectData {
                 compression: Compression::None,
                 checksum: None,
+                crc: None,
                 data: record.data,
                 data_tid: record.data_tid,
             };
