@@ -56,7 +56,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "tidy",
         about: "the source keeps the rules of tests/src/tidy, and these rules can be broken",
-        actions: &[cargo(&["test", "-p", "neolith-tests", "--lib", "--test", "tidy"])],
+        actions: &[cargo(&["test", "-p", "tests", "--lib", "--test", "tidy"])],
     },
     Stage {
         name: "lints",
@@ -79,7 +79,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "tests",
         about: "unit, integration and documentation tests of all crates",
-        actions: &[cargo(&["test", "--workspace", "--exclude", "neolith-tests"])],
+        actions: &[cargo(&["test", "--workspace", "--exclude", "tests"])],
     },
     Stage {
         name: "model",
@@ -95,7 +95,7 @@ pub(crate) const STAGES: &[Stage] = &[
         name: "scripts",
         about: "conversations of the protocol: each machine with peers whose every packet is \
                 written down in tests/scripts",
-        actions: &[cargo(&["test", "-p", "neolith-tests", "--test", "scripts"])],
+        actions: &[cargo(&["test", "-p", "tests", "--test", "scripts"])],
     },
     Stage {
         name: "world",
@@ -103,7 +103,7 @@ pub(crate) const STAGES: &[Stage] = &[
                 (60) from NEOLITH_SEED",
         actions: &[Action::Run {
             program: "cargo",
-            arguments: &["test", "-p", "neolith-tests", "--test", "commit_crash"],
+            arguments: &["test", "-p", "tests", "--test", "commit_crash"],
             environment: &[SEEDS],
         }],
     },
@@ -115,7 +115,7 @@ pub(crate) const STAGES: &[Stage] = &[
             cargo(&["run", "--release", "--", "demo"]),
             Action::Run {
                 program: "cargo",
-                arguments: &["test", "-p", "neolith-tests", "--tests"],
+                arguments: &["test", "-p", "tests", "--tests"],
                 environment: &[BINARY],
             },
         ],
