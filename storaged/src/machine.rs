@@ -27,7 +27,7 @@ use crate::reads::Reads;
 use crate::transactions::Transactions;
 
 /// Packets that are handled with one event before others get their turn.
-const PACKETS_MAX: usize = 512;
+const PACKETS_MAX: usize = 64;
 /// How often background work is looked after, at most.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(2);
 /// How soon it is looked at again while jobs are under way.

@@ -11,7 +11,7 @@ use crate::format::Item;
 use crate::memtable::ObjectEntry;
 
 /// Items that are inserted at once, before others get their turn.
-const SLICE_ITEMS: usize = 512;
+const SLICE_ITEMS: usize = 256;
 
 /// A sequence number that does not count yet.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use sha1::{Digest, Sha1};
 
 use super::decode::{LIST_LENGTH_MAX, Malformed};
-use crate::message::{Checksum, OID_HEAD, Sums};
+use crate::message::{Checksum, OID_HEAD, OID_LENGTH, Sums};
 
 /// What a peer may send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,8 +35,8 @@ impl Limits {
 const CHECKSUM_LENGTH_MIN: usize = 16 << 10;
 /// A list of so many oids is checked while it comes in.
 const OIDS_COUNT_MIN: u64 = 256;
-/// A string of which so much is missing is read into a buffer that has space for all of it. The
-/// system gives memory to it as it fills, so that a peer cannot claim more than it sends.
+/// A string, or list of oids, of which so much is missing is read into a buffer that has space for
+/// all of it. The system gives memory to it as it fills, so that a peer cannot claim more than it sends.
 const ROOM_LENGTH_MIN: usize = 64 << 10;
 /// Space behind a long string, for the fields that follow it in the packet.
 const ROOM_SLACK: usize = 1 << 10;
@@ -174,7 +174,24 @@ impl Framer {
                 self.known.oids.push(start);
             }
         } else if head.parts >= OIDS_COUNT_MIN {
-            self.oids = Some((self.position + head.length, head.parts));
+            let start = self.position + head.length;
+            self.oids = Some((start, head.parts));
+            let count = usize::try_from(head.parts).expect("lists are bounded");
+            self.make_room(start + count * OID_LENGTH);
+        }
+    }
+
+    /// Has what is missing of the packet up to some position read into a buffer with space for it,
+    /// if that is much.
+    fn make_room(&mut self, end: usize) {
+        let missing = end.saturating_sub(self.buffer.len());
+        if missing >= ROOM_LENGTH_MIN {
+            // At least doubled: many such strings are not copied again with each of them.
+            let space = missing.max(self.buffer.len()) + ROOM_SLACK;
+            let mut buffer = BytesMut::zeroed(self.buffer.len() + space);
+            buffer[..self.buffer.len()].copy_from_slice(&self.buffer);
+            self.room = buffer.split_off(self.buffer.len());
+            self.buffer = buffer;
         }
     }
 
@@ -207,13 +224,7 @@ impl Framer {
         if length >= CHECKSUM_LENGTH_MIN {
             self.digest = Some(Digests { start: self.position, sha1: Sha1::new(), crc: 0 });
         }
-        let missing = (self.position + length).saturating_sub(self.buffer.len());
-        if missing >= ROOM_LENGTH_MIN {
-            let mut buffer = BytesMut::zeroed(self.buffer.len() + missing + ROOM_SLACK);
-            buffer[..self.buffer.len()].copy_from_slice(&self.buffer);
-            self.room = buffer.split_off(self.buffer.len());
-            self.buffer = buffer;
-        }
+        self.make_room(self.position + length);
     }
 
     /// Goes on through a string; false if its end is not there.

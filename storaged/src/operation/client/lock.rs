@@ -13,7 +13,7 @@ use crate::reads::{AnyLookup, Found, Task, Turn};
 use crate::transactions::{Phase, Write};
 
 /// Requests that get their lock with one event before others get their turn.
-const REQUESTS_MAX: usize = 256;
+const REQUESTS_MAX: usize = 64;
 
 impl Storage {
     /// Tries to get the lock that a request needs.

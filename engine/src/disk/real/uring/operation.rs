@@ -16,6 +16,10 @@ use crate::disk::{Done, File, Request, Sync, SyncFailed};
 /// Entries of one operation at most: write, sync, delay.
 pub(super) const CHAIN_LENGTH_MAX: usize = 3;
 
+/// Bytes of a write that the kernel hands to a thread of its own: it copies them to its cache, and
+/// who submits more would have to wait for milliseconds.
+const ELSEWHERE_LENGTH_MIN: usize = 128 << 10;
+
 /// Which entry of an operation: its place in the user data, so that results find their way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
@@ -118,7 +122,14 @@ impl Operation {
                 let array = vectors.array();
                 let count = u32::try_from(array.len()).expect("Vectors bounds the array");
                 let write = opcode::Writev::new(descriptor, array.as_ptr(), count);
-                chain.push((Stage::Transfer, write.offset(*offset).build()));
+                let write = write.offset(*offset).build();
+                chain.push((
+                    Stage::Transfer,
+                    match vectors.length() >= ELSEWHERE_LENGTH_MIN {
+                        true => write.flags(Flags::ASYNC),
+                        false => write,
+                    },
+                ));
                 *sync == Sync::Data && vectors.is_whole()
             }
             Work::Sync => true,
