@@ -2,27 +2,19 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, ClientOptions};
-use engine::disk::{Disk, MemoryDisk};
-use master::{Master, MasterOptions};
-use model::{Now, PartitionCount, Random};
-use net::Address;
-use storaged::{Storage, StorageOptions};
+use engine::disk::MemoryDisk;
+use model::{Now, Random};
 
 use super::audit::{Auditor, Findings};
 use super::bank::{Ledger, Teller};
+use super::hosts::{
+    MasterHost, StorageHost, client, client_address, master_address, storage_address,
+};
 use super::process::{Actor, Host, ProcessId};
 use super::whole::World;
-use crate::database::open_database;
 use crate::node::Node;
-
-/// Name of the cluster.
-const NAME: &str = "world";
-/// Nodes try again soon, as tests do not like to wait.
-const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// How large a cluster is.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +60,8 @@ impl Cluster {
         let mut world = World::new(seed);
         let mut random = Random::from_seed(seed).split();
         let ledger = Ledger::new(options.accounts, options.transfers);
-        let master = MasterHost { options, seed: random.next_u64() };
+        let ClusterOptions { storages, replicas, partitions, .. } = options;
+        let master = MasterHost { partitions, replicas, storages, seed: random.next_u64() };
         let master = world.add("M1", master_address(), Box::new(master));
         let storages = (1..=options.storages).map(|number| {
             let host = Box::new(StorageHost { number });
@@ -115,69 +108,6 @@ impl Cluster {
     }
 }
 
-fn address(port: u32) -> Address {
-    Address { host: String::from("10.0.0.1"), port: u16::try_from(port).expect("a port") }
-}
-
-fn master_address() -> Address {
-    address(1000)
-}
-
-fn storage_address(number: u32) -> Address {
-    address(2000 + number)
-}
-
-fn client_address(number: u32) -> Address {
-    address(3000 + number)
-}
-
-struct MasterHost {
-    options: ClusterOptions,
-    seed: u64,
-}
-
-impl Host for MasterHost {
-    fn open(&mut self, disk: &MemoryDisk, now: Now) -> Result<Box<dyn Node>, String> {
-        let options = MasterOptions {
-            cluster: Some(NAME.to_owned()),
-            address: master_address(),
-            masters: vec![master_address()],
-            partitions: PartitionCount::new(self.options.partitions).expect("a number of them"),
-            replicas: self.options.replicas,
-            autostart: Some(self.options.storages),
-            nid: None,
-            reconnect_delay: RECONNECT_DELAY,
-            seed: self.seed,
-        };
-        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-        let master = Master::open(options, Some(disk), now).map_err(|error| error.to_string())?;
-        Ok(Box::new(master))
-    }
-}
-
-struct StorageHost {
-    number: u32,
-}
-
-impl Host for StorageHost {
-    fn open(&mut self, disk: &MemoryDisk, now: Now) -> Result<Box<dyn Node>, String> {
-        let options = StorageOptions {
-            cluster: NAME.to_owned(),
-            address: storage_address(self.number),
-            masters: vec![master_address()],
-            nid: None,
-            device_path: Vec::new(),
-            new_nid: false,
-            disable_pack: true,
-            disable_drop_partitions: false,
-            reconnect_delay: RECONNECT_DELAY,
-        };
-        let engine = open_database(disk).map_err(|error| error.to_string())?;
-        let storage = Storage::open(options, engine, now).map_err(|error| error.to_string())?;
-        Ok(Box::new(storage))
-    }
-}
-
 struct TellerHost {
     number: u32,
     lives: u32,
@@ -187,7 +117,7 @@ struct TellerHost {
 
 impl Host for TellerHost {
     fn open(&mut self, _: &MemoryDisk, now: Now) -> Result<Box<dyn Node>, String> {
-        Ok(Box::new(Client::new(client_options(self.random.next_u64()), now)))
+        Ok(Box::new(client(self.random.next_u64(), now)))
     }
 
     fn actor(&mut self) -> Option<Box<dyn Actor>> {
@@ -205,18 +135,10 @@ struct AuditorHost {
 
 impl Host for AuditorHost {
     fn open(&mut self, _: &MemoryDisk, now: Now) -> Result<Box<dyn Node>, String> {
-        Ok(Box::new(Client::new(client_options(1), now)))
+        Ok(Box::new(client(1, now)))
     }
 
     fn actor(&mut self) -> Option<Box<dyn Actor>> {
         Some(Box::new(Auditor::new(self.accounts, Rc::clone(&self.findings))))
-    }
-}
-
-fn client_options(seed: u64) -> ClientOptions {
-    ClientOptions {
-        reconnect_delay: RECONNECT_DELAY,
-        seed,
-        ..ClientOptions::new(NAME, vec![master_address()])
     }
 }

@@ -25,12 +25,22 @@ pub trait Host {
     fn actor(&mut self) -> Option<Box<dyn Actor>> {
         None
     }
+
+    /// Ends a machine that has come to its end, as it says why.
+    fn close(&mut self, node: Box<dyn Node>, exit: &str) {
+        drop((node, exit));
+    }
 }
 
 /// What uses a process from inside.
 pub trait Actor {
     /// Called after each event of the machine.
     fn act(&mut self, node: &mut dyn Node, now: Now);
+
+    /// When it wants to act although nothing happened, by the monotonic clock of its process.
+    fn wake_at(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A process, running or not.

@@ -117,6 +117,11 @@ impl World {
         self.trace.text()
     }
 
+    /// What a process is called.
+    pub fn name(&self, process: ProcessId) -> String {
+        self.processes[process.0].name.clone()
+    }
+
     /// The disk of a process. Another one after each crash.
     pub fn disk(&self, process: ProcessId) -> &MemoryDisk {
         &self.processes[process.0].disk
@@ -355,8 +360,10 @@ impl World {
         if let Some(exit) = node.and_then(|node| node.exit()) {
             self.say(process, &format!("exits: {exit}"));
             self.carry_out_actions(process);
+            let node = self.processes[process.0].node.take();
             self.end(process, "closed by the peer");
             let found = &mut self.processes[process.0];
+            found.host.close(node.expect("it has just come to its end"), &exit);
             found.exit = Some(exit);
             found.disk = found.disk.keep_all();
             return;

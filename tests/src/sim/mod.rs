@@ -1,0 +1,23 @@
+//! The simulator: a whole cluster in a [`World`](crate::world::World), programs that use it, and
+//! faults, all decided by one seed; and what must hold whatever happens.
+//!
+//! - [`Setting`]: what a seed decides before a run: the cluster, its programs, its faults;
+//! - [`run`]: carries it out, and what came of it: [`Outcome`];
+//! - [`program`]: the programs, and [`History`] what they saw;
+//! - [`check`]: the rules, each in a file of its own.
+
+mod broken;
+pub mod check;
+mod history;
+mod nodes;
+mod profile;
+pub mod program;
+mod run;
+mod setting;
+
+pub use broken::Broken;
+pub use history::History;
+pub use nodes::Nodes;
+pub use profile::Profile;
+pub use run::{Figures, Outcome, run};
+pub use setting::Setting;

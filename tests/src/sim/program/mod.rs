@@ -1,0 +1,6 @@
+//! Programs that use the cluster.
+
+mod plan;
+mod teller;
+
+pub use plan::Plan;

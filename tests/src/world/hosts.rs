@@ -1,0 +1,115 @@
+//! How nodes of each kind are started.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Client, ClientOptions};
+use engine::disk::{Disk, MemoryDisk};
+use master::{Master, MasterOptions};
+use model::{Now, PartitionCount};
+use net::Address;
+use storaged::{Storage, StorageOptions};
+
+use super::process::Host;
+use crate::database::open_database;
+use crate::node::Node;
+
+/// Name of the cluster.
+const NAME: &str = "world";
+/// Nodes try again soon, as tests do not like to wait.
+const RECONNECT_DELAY: Duration = Duration::from_millis(100);
+
+/// Where the master is.
+pub(crate) fn master_address() -> Address {
+    address(1000)
+}
+
+/// Where a storage is; they are counted from 1.
+pub(crate) fn storage_address(number: u32) -> Address {
+    address(2000 + number)
+}
+
+/// Where a client is; they are counted from 1.
+pub(crate) fn client_address(number: u32) -> Address {
+    address(3000 + number)
+}
+
+fn address(port: u32) -> Address {
+    Address { host: String::from("10.0.0.1"), port: u16::try_from(port).expect("a port") }
+}
+
+/// Starts a master.
+pub(crate) struct MasterHost {
+    /// Partitions of the new database.
+    pub(crate) partitions: u32,
+    /// Replicas of the new database.
+    pub(crate) replicas: u32,
+    /// Storages that make the new database.
+    pub(crate) storages: u32,
+    /// Of what is random.
+    pub(crate) seed: u64,
+}
+
+impl Host for MasterHost {
+    fn open(&mut self, disk: &MemoryDisk, now: Now) -> Result<Box<dyn Node>, String> {
+        let options = MasterOptions {
+            cluster: Some(NAME.to_owned()),
+            address: master_address(),
+            masters: vec![master_address()],
+            partitions: PartitionCount::new(self.partitions).expect("a number of them"),
+            replicas: self.replicas,
+            autostart: Some(self.storages),
+            nid: None,
+            reconnect_delay: RECONNECT_DELAY,
+            seed: self.seed,
+        };
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let master = Master::open(options, Some(disk), now).map_err(|error| error.to_string())?;
+        Ok(Box::new(master))
+    }
+}
+
+/// Starts a storage.
+pub(crate) struct StorageHost {
+    /// Which one.
+    pub(crate) number: u32,
+}
+
+impl Host for StorageHost {
+    fn open(&mut self, disk: &MemoryDisk, now: Now) -> Result<Box<dyn Node>, String> {
+        let options = StorageOptions {
+            cluster: NAME.to_owned(),
+            address: storage_address(self.number),
+            masters: vec![master_address()],
+            nid: None,
+            device_path: Vec::new(),
+            new_nid: false,
+            disable_pack: true,
+            disable_drop_partitions: false,
+            reconnect_delay: RECONNECT_DELAY,
+        };
+        let engine = open_database(disk).map_err(|error| error.to_string())?;
+        let storage = Storage::open(options, engine, now).map_err(|error| error.to_string())?;
+        Ok(Box::new(storage))
+    }
+
+    fn close(&mut self, node: Box<dyn Node>, exit: &str) {
+        let node: Box<dyn Any> = node;
+        let storage = node.downcast::<Storage>().expect("it is a storage");
+        if !exit.starts_with("Failed") {
+            // A database that cannot be closed is found as one whose process was killed.
+            drop(storage.close());
+        }
+    }
+}
+
+/// A client for a program.
+pub(crate) fn client(seed: u64, now: Now) -> Client {
+    let options = ClientOptions {
+        reconnect_delay: RECONNECT_DELAY,
+        seed,
+        ..ClientOptions::new(NAME, vec![master_address()])
+    };
+    Client::new(options, now)
+}
