@@ -26,8 +26,8 @@ pub use database::{
 };
 pub use error::{Error, Result};
 pub use format::{
-    BODY_LENGTH_MAX, Compression, DatabaseId, Location, Metadata, MetadataEdit, MetadataKey,
-    PackOrder, Position, Superseded, Transaction,
+    BODY_LENGTH_MAX, Compression, DatabaseId, EncodedOids, Location, Metadata, MetadataEdit,
+    MetadataKey, PackOrder, Position, Superseded, Transaction,
 };
 pub use fsck::{Finding, Fsck, Hit, Hits, Progress, Report, Severity, Stage, Totals};
 pub use lookup::{

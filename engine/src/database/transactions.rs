@@ -7,7 +7,10 @@ use super::engine::{Completion, Engine, Op};
 use super::pending::{ObjectData, Objects, Pending, State};
 use crate::disk::Sync;
 use crate::error::{Error, Result};
-use crate::format::{BODY_LENGTH_MAX, Item, Key, Location, ObjectId, Record, Transaction, Vote};
+use crate::format::{
+    BODY_LENGTH_MAX, EncodedOids, Item, Key, Location, ObjectId, Record, SealedOids, Transaction,
+    Vote,
+};
 use crate::log::Class;
 use crate::lookup::StoredLookup;
 
@@ -68,6 +71,30 @@ impl Engine {
         partition: PartitionId,
         transaction: Option<Transaction>,
     ) -> Result<()> {
+        self.vote_with(token, ttid, partition, transaction, None)
+    }
+
+    /// The same with a list of oids that was encoded before; `transaction` has none.
+    pub fn vote_encoded(
+        &mut self,
+        token: u64,
+        ttid: Ttid,
+        partition: PartitionId,
+        transaction: Transaction,
+        oids: EncodedOids,
+    ) -> Result<()> {
+        assert!(transaction.oids.is_empty(), "the oids are in one place");
+        self.vote_with(token, ttid, partition, Some(transaction), Some(oids.seal()))
+    }
+
+    fn vote_with(
+        &mut self,
+        token: u64,
+        ttid: Ttid,
+        partition: PartitionId,
+        transaction: Option<Transaction>,
+        oids: Option<SealedOids>,
+    ) -> Result<()> {
         self.ready_for_ordinary()?;
         let wanted = (self.votes() + 1) * RESERVE_PER_VOTE;
         if self.log()?.reserve() < wanted {
@@ -77,7 +104,7 @@ impl Engine {
             return Err(Error::Full { file: self.disk.path("") });
         }
         let op = |vote| Op::Vote { token, ttid, vote };
-        let vote = self.append_vote(ttid, partition, transaction, None, op)?;
+        let vote = self.append_vote(ttid, partition, (transaction, oids), None, op)?;
         if let Some(pending) = self.transactions.get_mut(&ttid) {
             pending.state = State::Voting { vote };
         }
@@ -207,7 +234,7 @@ impl Engine {
         let seq = self.next_seq;
         let has_metadata = transaction.is_some();
         let op = |_| Op::Commit { ttid, seq };
-        let vote = self.append_vote(ttid, partition, transaction, Some((tid, seq)), op)?;
+        let vote = self.append_vote(ttid, partition, (transaction, None), Some((tid, seq)), op)?;
         self.take_seq(false, Some(token));
         let mut objects = Objects::new();
         if let Some(pending) = self.transactions.get_mut(&ttid) {
@@ -226,13 +253,15 @@ impl Engine {
         &mut self,
         ttid: Ttid,
         partition: PartitionId,
-        transaction: Option<Transaction>,
+        (transaction, oids): (Option<Transaction>, Option<SealedOids>),
         committed: Option<(Tid, u64)>,
         op: impl FnOnce(Location) -> Op,
     ) -> Result<Location> {
         if let Some(transaction) = &transaction {
             check_transaction(transaction)?;
         }
+        let length = oids.as_ref().map_or(0, |oids| oids.bytes.len());
+        check_length("bytes of a list of oids", length, BODY_LENGTH_MAX / 4)?;
         self.transactions.entry(ttid).or_default();
         let pending = self.open_transaction(ttid)?;
         if pending.broken {
@@ -245,6 +274,7 @@ impl Engine {
             partition,
             committed,
             transaction,
+            oids,
             extents: pending.extents.clone(),
             objects: pending.records,
             cancelled: pending.cancelled(),

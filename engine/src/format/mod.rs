@@ -6,6 +6,7 @@ mod header;
 mod item;
 mod manifest;
 mod metadata;
+mod oids;
 mod record;
 mod transaction;
 
@@ -21,6 +22,8 @@ pub(crate) use manifest::{
     decode_edit, encode_edit,
 };
 pub use metadata::{Metadata, MetadataEdit, MetadataKey};
+pub use oids::EncodedOids;
+pub(crate) use oids::SealedOids;
 pub use record::{BODY_LENGTH_MAX, Compression};
 pub(crate) use record::{
     Deleted, Extent, ObjectHead, ObjectId, RECORD_HEADER_LENGTH, RawRecord, Record, RecordEncoder,

@@ -4,6 +4,7 @@ use model::{Oid, PartitionId, Tid, Ttid};
 
 use super::codec::{Decoded, Put, Take, length_u32, malformed};
 use super::metadata::MetadataEdit;
+use super::oids::SealedOids;
 use super::transaction::Transaction;
 
 /// Length of what begins each record.
@@ -65,6 +66,8 @@ pub(crate) struct Vote {
     pub(crate) partition: PartitionId,
     pub(crate) committed: Option<(Tid, u64)>,
     pub(crate) transaction: Option<Transaction>,
+    /// The oids of the transaction, if they are not in it. Never so in one that was read.
+    pub(crate) oids: Option<SealedOids>,
     pub(crate) extents: Vec<Extent>,
     /// Objects of the transaction, those cancelled left out.
     pub(crate) objects: u64,
@@ -92,6 +95,16 @@ pub(crate) enum Record {
     Drop { partition: PartitionId, seq: u64 },
     Delete { seq: u64, deleted: Vec<Deleted> },
     Metadata(Vec<MetadataEdit>),
+}
+
+impl Record {
+    /// The vote and its list of oids, if that comes from somewhere else.
+    pub(crate) fn long_vote(&self) -> Option<(&Vote, &SealedOids)> {
+        match self {
+            Self::Vote(vote) => Some((vote, vote.oids.as_ref()?)),
+            _ => None,
+        }
+    }
 }
 
 /// A record whose checksums were verified.
@@ -238,7 +251,8 @@ impl<'a> RawRecord<'a> {
             cancelled.push((self::partition(&mut body)?, Oid::new(body.u64()?)));
         }
         body.end()?;
-        Ok(Vote { ttid, partition, committed, transaction, extents, objects, cancelled })
+        let oids = None;
+        Ok(Vote { ttid, partition, committed, transaction, oids, extents, objects, cancelled })
     }
 
     fn deleted(&self) -> Decoded<Vec<Deleted>> {
@@ -319,7 +333,10 @@ impl RecordEncoder<'_> {
         let mut body = Vec::new();
         let start = match record {
             Record::Object(_) => unreachable!("objects are written by object_head"),
-            Record::Vote(vote) => self.vote(vote, &mut body),
+            Record::Vote(vote) => {
+                assert!(vote.oids.is_none(), "long lists are written by long_vote");
+                self.vote(vote, &mut body).0
+            }
             Record::Lock { ttid, tid } => self.numbers(3, &[ttid.get(), tid.get()]),
             Record::Unlock { ttid, tid, seq } => self.numbers(4, &[ttid.get(), tid.get(), *seq]),
             Record::Abort { ttid } => self.numbers(5, &[ttid.get()]),
@@ -351,14 +368,29 @@ impl RecordEncoder<'_> {
         self.out.extend_from_slice(&body);
     }
 
-    fn vote(&mut self, vote: &Vote, body: &mut Vec<u8>) -> usize {
+    /// Appends a vote up to the oids that come from somewhere else. What has to follow them.
+    pub(crate) fn long_vote(&mut self, vote: &Vote, oids: &SealedOids) -> Vec<u8> {
+        let mut before = Vec::new();
+        let (start, place) = self.vote(vote, &mut before);
+        let after = before.split_off(place);
+        let crc = crc32c::crc32c_append(self.seed, &before);
+        let crc = crc32c::crc32c_combine(crc, oids.crc, oids.bytes.len());
+        let crc = crc32c::crc32c_append(crc, &after);
+        self.seal(start, before.len() + oids.bytes.len() + after.len(), crc);
+        self.out.extend_from_slice(&before);
+        after
+    }
+
+    /// Where the record begins, and where in its body the oids belong.
+    fn vote(&mut self, vote: &Vote, body: &mut Vec<u8>) -> (usize, usize) {
+        let mut place = 0;
         let mut flags = 0;
         if vote.committed.is_some() {
             flags |= FLAG_COMMITTED;
         }
         if let Some(transaction) = &vote.transaction {
             flags |= FLAG_METADATA;
-            transaction.encode(body);
+            place = transaction.encode_around(body, vote.oids.as_ref());
         }
         body.put_u32(length_u32(vote.extents.len()));
         for extent in &vote.extents {
@@ -379,7 +411,7 @@ impl RecordEncoder<'_> {
             self.out.put_u64(tid.get());
             self.out.put_u64(seq);
         }
-        start
+        (start, place)
     }
 
     fn numbers(&mut self, kind: u8, numbers: &[u64]) -> usize {
@@ -401,17 +433,21 @@ impl RecordEncoder<'_> {
 
     /// `crc` is that of the body alone, if it is known.
     fn finish(&mut self, start: usize, body: &[u8], crc: Option<u32>) {
-        let head_length = self.out.len() - start - RECORD_HEADER_LENGTH;
-        let head_length = u16::try_from(head_length).expect("heads are at most 68 bytes");
-        assert!(body.len() <= BODY_LENGTH_MAX, "bodies are bounded where they enter the engine");
-        let bytes = &mut self.out[start..];
-        bytes[6..8].copy_from_slice(&head_length.to_le_bytes());
-        bytes[8..12].copy_from_slice(&length_u32(body.len()).to_le_bytes());
         debug_assert!(crc.is_none_or(|crc| crc == crc32c::crc32c(body)), "it is that of the body");
         let body_crc = match crc {
             Some(crc) => crc32c::crc32c_combine(self.seed, crc, body.len()),
             None => crc32c::crc32c_append(self.seed, body),
         };
+        self.seal(start, body.len(), body_crc);
+    }
+
+    fn seal(&mut self, start: usize, body_length: usize, body_crc: u32) {
+        let head_length = self.out.len() - start - RECORD_HEADER_LENGTH;
+        let head_length = u16::try_from(head_length).expect("heads are at most 68 bytes");
+        assert!(body_length <= BODY_LENGTH_MAX, "bodies are bounded where they enter the engine");
+        let bytes = &mut self.out[start..];
+        bytes[6..8].copy_from_slice(&head_length.to_le_bytes());
+        bytes[8..12].copy_from_slice(&length_u32(body_length).to_le_bytes());
         bytes[12..16].copy_from_slice(&body_crc.to_le_bytes());
         let crc = crc32c::crc32c_append(self.seed, &bytes[4..]);
         bytes[..4].copy_from_slice(&crc.to_le_bytes());

@@ -80,6 +80,7 @@ fn edits() -> Vec<MetadataEdit> {
 fn records() -> Vec<Record> {
     let (ttid, tid, partition) = (Ttid::new(5), Tid::new(9), PartitionId::new(2));
     let vote = Vote {
+        oids: None,
         ttid,
         partition,
         committed: Some((tid, 4)),

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use model::{Oid, Tid, Ttid};
 
 use super::codec::{Decoded, Put, Take, length_u32, malformed};
+use super::oids::SealedOids;
 use super::record::Compression;
 
 const FLAG_PACKED: u8 = 1;
@@ -61,6 +62,11 @@ pub struct Superseded {
 
 impl Transaction {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_around(out, None);
+    }
+
+    /// Encodes all but the bytes of the oids where those are given. Where they belong.
+    pub(crate) fn encode_around(&self, out: &mut Vec<u8>, oids: Option<&SealedOids>) -> usize {
         out.put_u64(self.ttid.get());
         let mut flags = 0;
         if self.packed {
@@ -73,7 +79,11 @@ impl Transaction {
         out.put_bytes(&self.user);
         out.put_bytes(&self.description);
         out.put_bytes(&self.extension);
-        put_oids(out, &self.oids);
+        match oids {
+            Some(oids) => out.put_u32(length_u32(oids.count())),
+            None => put_oids(out, &self.oids),
+        }
+        let place = out.len();
         if let Some(order) = &self.pack_order {
             out.put_u8(match order.approved {
                 Some(false) => 0,
@@ -91,6 +101,7 @@ impl Transaction {
         for superseded in &self.superseded {
             superseded.encode(out);
         }
+        place
     }
 
     pub(crate) fn decode(take: &mut Take<'_>) -> Decoded<Self> {

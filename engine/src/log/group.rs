@@ -77,8 +77,21 @@ impl<Op> Group<Op> {
     pub(crate) fn push(&mut self, record: &Record) -> Location {
         let offset = self.next_offset();
         let before = self.tail.len();
-        RecordEncoder { seed: self.record_seed(offset), out: &mut self.tail }.record(record);
-        self.appended(offset, self.tail.len() - before)
+        let mut encoder = RecordEncoder { seed: self.record_seed(offset), out: &mut self.tail };
+        let Some((vote, oids)) = record.long_vote() else {
+            encoder.record(record);
+            return self.appended(offset, self.tail.len() - before);
+        };
+        let after = encoder.long_vote(vote, oids);
+        let length = self.tail.len() - before + oids.bytes.len() + after.len();
+        if oids.bytes.len() < COPY_LENGTH_MAX {
+            self.tail.extend_from_slice(&oids.bytes);
+            self.tail.extend_from_slice(&after);
+        } else {
+            self.chunks.push(std::mem::replace(&mut self.tail, after).into());
+            self.chunks.push(oids.bytes.clone());
+        }
+        self.appended(offset, length)
     }
 
     /// Appends an object, with the CRC of its data if that is known.

@@ -6,8 +6,8 @@ use super::group::Group;
 use super::{SegmentBytes, open_segment, prepare_segment};
 use crate::disk::{Access, Disk, MemoryDisk};
 use crate::format::{
-    Compression, GROUP_HEADER_LENGTH, GROUP_MAGIC, HEADER_LENGTH, ObjectHead, ObjectId, Position,
-    Record,
+    Compression, EncodedOids, GROUP_HEADER_LENGTH, GROUP_MAGIC, HEADER_LENGTH, ObjectHead,
+    ObjectId, PackOrder, Position, Record, Transaction, Vote,
 };
 
 const DATABASE: [u8; 16] = [4; 16];
@@ -50,6 +50,56 @@ fn sound() -> (MemoryDisk, Vec<u8>, Vec<u64>) {
 fn read(disk: &MemoryDisk) -> SegmentBytes {
     let (segment, _) = open_segment(disk, DATABASE, 1, Access::Read).expect("its header is sound");
     SegmentBytes::new(Arc::new(segment)).expect("no faults")
+}
+
+#[test]
+fn oids_encoded_before_are_written_as_any() {
+    for count in [0, 1, 5000, 20_000] {
+        check_encoded_oids((0..count).map(|n| Oid::new(n * 7919)).collect());
+    }
+}
+
+fn check_encoded_oids(oids: Vec<Oid>) {
+    let mut encoded = EncodedOids::default();
+    for piece in oids.chunks(999) {
+        encoded.extend(piece.iter().copied());
+    }
+    let transaction = Transaction {
+        ttid: Ttid::new(7),
+        description: bytes::Bytes::from_static(b"much"),
+        pack_order: Some(PackOrder {
+            approved: None,
+            partial: true,
+            oids: Some(vec![Oid::new(5)]),
+            tid: Tid::new(2),
+        }),
+        ..Transaction::default()
+    };
+    let vote = |transaction, oids| Vote {
+        ttid: Ttid::new(7),
+        partition: PartitionId::new(3),
+        committed: None,
+        transaction: Some(transaction),
+        oids,
+        extents: Vec::new(),
+        objects: 3,
+        cancelled: vec![(PartitionId::new(1), Oid::new(2))],
+    };
+    let votes = [
+        vote(Transaction { oids, ..transaction.clone() }, None),
+        vote(transaction, Some(encoded.seal())),
+    ];
+    let written = votes.map(|vote| {
+        let start = Position { segment: 1, offset: 64 };
+        let mut group: Group<()> = Group::new(start, 1, start, 5, Vec::new());
+        let locations = [
+            group.push(&Record::Lock { ttid: Ttid::new(1), tid: Tid::new(9) }),
+            group.push(&Record::Vote(vote)),
+            group.push(&Record::Lock { ttid: Ttid::new(2), tid: Tid::new(10) }),
+        ];
+        (locations, group.end(), group.seal(start, 1).concat())
+    });
+    assert_eq!(written[0], written[1]);
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Framer {
             }
             let Some(head) = parse_head(&self.buffer[self.position..])? else { return Ok(None) };
             self.check(&head, limits)?;
-            self.note_oids(&head);
+            self.note_oids(&head, limits);
             self.position += head.length;
             self.values = self.values - 1 + head.parts;
             self.values_announced += head.parts;
@@ -166,7 +166,7 @@ impl Framer {
     }
 
     /// Keeps track of lists of oids, by the head of the next value.
-    fn note_oids(&mut self, head: &Head) {
+    fn note_oids(&mut self, head: &Head, limits: Limits) {
         if let Some((start, left)) = self.oids {
             let is_oid = self.buffer[self.position..].starts_with(&OID_HEAD);
             self.oids = Some((start, left - 1)).filter(|(_, left)| is_oid && *left > 0);
@@ -177,7 +177,9 @@ impl Framer {
             let start = self.position + head.length;
             self.oids = Some((start, head.parts));
             let count = usize::try_from(head.parts).expect("lists are bounded");
-            self.make_room(start + count * OID_LENGTH);
+            if count * OID_LENGTH <= limits.string_length_max {
+                self.make_room(start + count * OID_LENGTH);
+            }
         }
     }
 

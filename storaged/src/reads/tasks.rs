@@ -31,6 +31,8 @@ pub(crate) enum Turn {
     LookUp(AnyLookup),
     /// To begin again when a transaction is over.
     WaitFor(Ttid),
+    /// To go on when others had their turn.
+    Later,
     /// To be resumed when its peer has taken what was sent.
     Drain,
     /// Nothing more: it has answered.
@@ -181,6 +183,11 @@ impl Storage {
                 Turn::WaitFor(ttid) => {
                     self.count(&mut entry);
                     self.reads.waiting.entry(ttid).or_default().push(entry);
+                    return;
+                }
+                Turn::Later => {
+                    self.count(&mut entry);
+                    self.reads.ready.push_back((entry, Ok(None)));
                     return;
                 }
                 Turn::Drain => {

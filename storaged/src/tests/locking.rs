@@ -271,7 +271,8 @@ fn r9_the_locks_of_a_large_transaction_are_given_back_in_slices() {
     world.lock_one(200, 204);
     let waiting = [1, 2000].map(|of| world.post(second, &load(oid(of))));
     world.tell_only(&Message::NotifyUnlockInformation { ttid: ttid(200) });
-    assert!(world.is_releasing(), "others have their turn");
+    // Others have their turn.
+    world.settle_until(World::is_releasing);
     world.settle();
     assert!(!world.is_releasing());
     assert_eq!(world.answer(second, older), Some(stored(Some(204))));
@@ -290,4 +291,34 @@ fn r9_the_locks_of_a_large_transaction_are_given_back_in_slices() {
         assert_eq!(world.ask(first, &put(400, of.get(), 204)), stored(None));
     }
     assert_eq!(world.refused(second, &put(300, 1, 204)), ErrorCode::ProtocolError);
+}
+
+#[test]
+fn r9_a_vote_with_a_long_list_of_oids_lets_others_go_first() {
+    let (mut world, first, second) = two();
+    let oids: Vec<_> = (1..=400_000).map(oid).collect();
+    for tid_of in [200, 300] {
+        assert_eq!(world.ask(first, &put(tid_of, 5, 0)), stored(None));
+        let voting = world.post_only(first, &vote(ttid(tid_of), &oids));
+        let loading = world.post_only(second, &load(oid(1)));
+        world.settle_until(|world| world.answered(second).contains(&loading));
+        assert!(!world.answered(first).contains(&voting), "the load goes first");
+        if tid_of == 200 {
+            // Aborted before it is voted: nobody wants an answer.
+            world.notify(first, &abort(200));
+            world.settle();
+            assert!(!world.answered(first).contains(&voting));
+            continue;
+        }
+        world.settle();
+        assert_eq!(world.answer(first, voting), Some(Message::AnswerStoreTransaction {}));
+        world.lock_one(300, 304);
+        world.unlock_one(300);
+    }
+    let information = Message::AskTransactionInformation { tid: tid(304) };
+    let Message::AnswerTransactionInformation { oids: found, .. } = world.ask(second, &information)
+    else {
+        panic!()
+    };
+    assert_eq!(found, oids.into());
 }

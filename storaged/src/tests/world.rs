@@ -286,11 +286,17 @@ impl World {
 
     /// Asks without waiting for the answer.
     pub(crate) fn post(&mut self, peer: PeerId, message: &Message) -> u64 {
+        let token = self.post_only(peer, message);
+        self.settle();
+        token
+    }
+
+    /// The same, and nothing happens yet.
+    pub(crate) fn post_only(&mut self, peer: PeerId, message: &Message) -> u64 {
         self.next += 1;
         let (token, found) = (self.next, &mut self.peers[peer.0]);
         let link = found.link;
         found.links.ask(link, message, token);
-        self.settle();
         token
     }
 
@@ -417,6 +423,14 @@ impl World {
             }
         }
         assert!(self.is_disk_held, "it never comes to rest");
+    }
+
+    /// Lets things happen until something is so.
+    pub(crate) fn settle_until(&mut self, is_so: impl Fn(&Self) -> bool) {
+        while !is_so(self) {
+            let moved = self.carry_out() | self.deliver() | self.pass_time();
+            assert!(moved, "it came to rest before");
+        }
     }
 
     /// Has the disk do nothing, or all that it was asked for.

@@ -1,12 +1,16 @@
 //! Votes: everything of a transaction becomes durable (R1).
 
-use engine::{PackOrder, Transaction};
+use engine::{EncodedOids, PackOrder, Transaction};
 use model::{Nid, PartitionId, Tid, Ttid};
-use net::{ErrorCode, LinkId, Message, PackRequest};
+use net::{ErrorCode, LinkId, Message, Oids, PackRequest};
 
 use crate::completions::After;
 use crate::machine::Storage;
+use crate::reads::{Found, Task, Turn};
 use crate::transactions::Phase;
+
+/// Oids of a transaction that are encoded before others get their turn.
+const OIDS_AT_ONCE: usize = 32 << 10;
 
 impl Storage {
     pub(crate) fn ask_store_transaction(
@@ -32,7 +36,7 @@ impl Storage {
             user,
             description,
             extension,
-            oids: oids.iter().collect(),
+            oids: Vec::new(),
             packed: false,
             pack_order,
             superseded: Vec::new(),
@@ -40,7 +44,6 @@ impl Storage {
         // A cell that went meanwhile takes nothing.
         let partition = self.partition_of_ttid(ttid);
         let is_kept = partition.is_some_and(|partition| self.cell(partition).is_some());
-        let transaction = is_kept.then_some(transaction);
         if has_pack && is_kept && self.packs.add(Tid::new(ttid.get())) {
             self.keep_packs();
         }
@@ -48,7 +51,20 @@ impl Storage {
             found.has_pack = has_pack && is_kept;
         }
         let answer = Message::AnswerStoreTransaction {};
-        self.vote(link, id, ttid, transaction, answer);
+        let ballot = Ballot { link, id, ttid, answer };
+        if !is_kept {
+            return self.vote(ballot, None);
+        }
+        if !self.begin_vote(&ballot, true) {
+            return;
+        }
+        let mut encoded = EncodedOids::with_capacity(oids.len());
+        if oids.len() <= OIDS_AT_ONCE {
+            encoded.extend(oids.iter());
+            return self.submit_vote(ballot, Some((transaction, encoded)));
+        }
+        let task = VoteTask { ballot: Some((ballot, transaction)), encoded, oids, done: 0 };
+        self.start_task(Some(link), task);
     }
 
     pub(crate) fn ask_vote(&mut self, link: LinkId, id: u32, ttid: Ttid) {
@@ -58,39 +74,51 @@ impl Storage {
             Some(found) if found.phase != Phase::Open => "it is voted already",
             Some(_) => {
                 let answer = Message::AnswerVoteTransaction {};
-                return self.vote(link, id, ttid, None, answer);
+                return self.vote(Ballot { link, id, ttid, answer }, None);
             }
         };
         let text = format!("vote of {ttid}: {text}");
         self.refuse_peer(link, id, ErrorCode::ProtocolError, text);
     }
 
-    fn vote(
-        &mut self,
-        link: LinkId,
-        id: u32,
-        ttid: Ttid,
-        metadata: Option<Transaction>,
-        answer: Message,
-    ) {
-        let (Some(transaction), Some(table)) = (self.transactions.get_mut(ttid), &self.table)
-        else {
-            return;
-        };
+    fn vote(&mut self, ballot: Ballot, metadata: Option<(Transaction, EncodedOids)>) {
+        if self.begin_vote(&ballot, metadata.is_some()) {
+            self.submit_vote(ballot, metadata);
+        }
+    }
+
+    /// Whether there is anything to make durable. From now on the transaction takes nothing more.
+    fn begin_vote(&mut self, ballot: &Ballot, has_metadata: bool) -> bool {
+        let &Ballot { link, id, ttid, .. } = ballot;
+        let Some(transaction) = self.transactions.get_mut(ttid) else { return false };
         if !transaction.active.is_empty() {
             let text = format!("vote of {ttid} before all stores are answered");
-            return self.refuse_peer(link, id, ErrorCode::ProtocolError, text);
+            self.refuse_peer(link, id, ErrorCode::ProtocolError, text);
+            return false;
         }
-        if metadata.is_none() && !transaction.in_engine {
+        if !has_metadata && !transaction.in_engine {
             // It only checked, or stored nothing here: there is nothing to lose (R6).
             transaction.phase = Phase::Voted;
-            return self.links.answer(link, id, &answer);
+            self.links.answer(link, id, &ballot.answer);
+            return false;
         }
         transaction.in_engine = true;
         transaction.phase = Phase::Voting;
-        let partition = table.partitions().of_ttid(ttid);
+        true
+    }
+
+    fn submit_vote(&mut self, ballot: Ballot, metadata: Option<(Transaction, EncodedOids)>) {
+        let Ballot { link, id, ttid, answer } = ballot;
+        let Some(partition) = self.partition_of_ttid(ttid) else { return };
         let token = self.token(After::Vote { ttid, link, id, answer });
-        if let Err(error) = self.engine.vote(token, ttid, partition, metadata) {
+        self.submitted = true;
+        let voted = match metadata {
+            Some((transaction, oids)) => {
+                self.engine.vote_encoded(token, ttid, partition, transaction, oids)
+            }
+            None => self.engine.vote(token, ttid, partition, None),
+        };
+        if let Err(error) = voted {
             self.completions.remove(&token);
             if let Some(transaction) = self.transactions.get_mut(ttid) {
                 transaction.phase = Phase::Open;
@@ -108,4 +136,45 @@ fn to_order(request: PackRequest) -> PackOrder {
     let partial = request.oids.as_ref().is_some_and(|oids| !oids.is_empty());
     let oids = request.oids.map(|oids| oids.iter().collect());
     PackOrder { approved: None, partial, oids, tid: request.tid }
+}
+
+/// A vote that was asked for.
+struct Ballot {
+    link: LinkId,
+    id: u32,
+    ttid: Ttid,
+    /// What is answered when it is durable.
+    answer: Message,
+}
+
+/// Encodes the oids of a transaction, a few at a time, and votes.
+struct VoteTask {
+    /// Until the vote is submitted.
+    ballot: Option<(Ballot, Transaction)>,
+    oids: Oids,
+    /// How many of them are encoded.
+    done: usize,
+    encoded: EncodedOids,
+}
+
+impl Task for VoteTask {
+    fn go_on(&mut self, node: &mut Storage, _: Option<Found>) -> Turn {
+        let Some((ballot, _)) = &self.ballot else { return Turn::Done };
+        let transaction = node.transactions.get(ballot.ttid);
+        if transaction.is_none_or(|found| found.phase != Phase::Voting) {
+            // It was aborted meanwhile: nobody wants an answer.
+            return Turn::Done;
+        }
+        let end = self.oids.len().min(self.done + OIDS_AT_ONCE);
+        self.encoded.extend((self.done..end).filter_map(|index| self.oids.get(index)));
+        self.done = end;
+        if end < self.oids.len() {
+            return Turn::Later;
+        }
+        let encoded = std::mem::take(&mut self.encoded);
+        if let Some((ballot, transaction)) = self.ballot.take() {
+            node.submit_vote(ballot, Some((transaction, encoded)));
+        }
+        Turn::Done
+    }
 }
