@@ -5,6 +5,7 @@ use model::{Oid, PartitionId, Tid};
 use sha1::Digest;
 
 use super::{Blocks, Find, Keep, Lookup, ObjectRecord, Scope, Source, Step, ready};
+use crate::database::ObjectData;
 use crate::error::Result;
 use crate::format::{
     Compression, Item, Key, Location, Malformed, ObjectHead, Order, RawRecord, Record,
@@ -152,23 +153,9 @@ impl LoadLookup {
     ) -> Result<Step<LoadResult>> {
         let Some(location) = item.location else { unreachable!("objects have locations") };
         let id = (self.partition, self.oid);
-        let ObjectRecord { head, data } = match &mut self.long {
-            Some(long) => {
-                let segment = self.snapshot.segment(location.file)?;
-                if !long.verify(segment, location.offset)? {
-                    return Ok(Step::Pause);
-                }
-                ObjectRecord { head: long.head(), data: long.data.clone() }
-            }
-            None if location.length as usize > LENGTH_AT_ONCE_MAX => {
-                let segment = self.snapshot.segment(location.file)?;
-                let bytes = ready!(source.record(segment, location.offset, location.length)?);
-                let long = LongRecord::new(segment, location.offset, &bytes, id)?;
-                self.long = Some(Box::new(long.summing(self.sums)));
-                return Ok(Step::Pause);
-            }
-            None => ready!(object(&self.snapshot, &location, id, self.keep, source)?),
-        };
+        let (snapshot, how) = (&self.snapshot, (self.keep, self.sums));
+        let record = object_in_slices(snapshot, &location, id, how, &mut self.long, source)?;
+        let ObjectRecord { head, data } = ready!(record);
         Ok(Step::Done(LoadResult::Revision(Revision {
             tid: Tid::new(!item.key.c),
             next_tid,
@@ -326,6 +313,7 @@ pub struct StoredLookup {
     partition: PartitionId,
     oid: Oid,
     location: Option<Location>,
+    long: Option<Box<LongRecord>>,
 }
 
 impl StoredLookup {
@@ -335,24 +323,61 @@ impl StoredLookup {
         oid: Oid,
         location: Option<Location>,
     ) -> Self {
-        Self { snapshot, partition, oid, location }
+        Self { snapshot, partition, oid, location, long: None }
     }
 }
 
 impl Lookup for StoredLookup {
-    type Output = Option<(Compression, Bytes)>;
+    type Output = Option<ObjectData>;
 
     fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<Self::Output>> {
         let Some(location) = self.location else { return Ok(Step::Done(None)) };
-        let id = (self.partition, self.oid);
-        let record = ready!(object(&self.snapshot, &location, id, Keep::No, blocks.0)?);
-        let has_data = !record.head.no_data;
-        Ok(Step::Done(has_data.then_some((record.head.compression, record.data))))
+        let (id, how) = ((self.partition, self.oid), (Keep::No, true));
+        let (snapshot, long) = (&self.snapshot, &mut self.long);
+        let record = ready!(object_in_slices(snapshot, &location, id, how, long, blocks.0)?);
+        let ObjectRecord { head, data } = record;
+        let checksum = head.checksum.unwrap_or_else(|| sha1::Sha1::digest(&data).into());
+        Ok(Step::Done((!head.no_data).then_some(ObjectData {
+            compression: head.compression,
+            checksum: Some(checksum),
+            crc: None,
+            data: Some(data),
+            data_tid: head.data_tid,
+        })))
     }
 }
 
 /// What is missing where a record is whole, and of another object.
 const OTHER: &str = "the object that the index names";
+
+/// The record at a place, which has to be of that object: a long one is verified in slices, and
+/// summed up if that is wanted and nothing is kept.
+fn object_in_slices(
+    snapshot: &Snapshot,
+    location: &Location,
+    id: (PartitionId, Oid),
+    (keep, sums): (Keep, bool),
+    long: &mut Option<Box<LongRecord>>,
+    source: &mut dyn Source,
+) -> Result<Step<ObjectRecord>> {
+    match long {
+        Some(long) => {
+            let segment = snapshot.segment(location.file)?;
+            if !long.verify(segment, location.offset)? {
+                return Ok(Step::Pause);
+            }
+            Ok(Step::Done(ObjectRecord { head: long.head(), data: long.data.clone() }))
+        }
+        None if location.length as usize > LENGTH_AT_ONCE_MAX => {
+            let segment = snapshot.segment(location.file)?;
+            let bytes = ready!(source.record(segment, location.offset, location.length)?);
+            let new = LongRecord::new(segment, location.offset, &bytes, id)?;
+            *long = Some(Box::new(new.summing(sums)));
+            Ok(Step::Pause)
+        }
+        None => object(snapshot, location, id, keep, source),
+    }
+}
 
 /// The record at a place, which has to be of that object.
 fn object(

@@ -1,9 +1,8 @@
 //! All kinds of lookups as one.
 
-use bytes::Bytes;
 use engine::{
-    Blocks, BoundsLookup, Compression, HistoryEntry, HistoryLookup, LiveOids, LiveOidsLookup,
-    LoadLookup, LoadResult, Lookup, NewestTidLookup, ObjectPage, ObjectsLookup, PartitionBounds,
+    Blocks, BoundsLookup, HistoryEntry, HistoryLookup, LiveOids, LiveOidsLookup, LoadLookup,
+    LoadResult, Lookup, NewestTidLookup, ObjectData, ObjectPage, ObjectsLookup, PartitionBounds,
     RevisionTids, Step, StoredLookup, TidOfLookup, TidsLookup, TidsOfLoadLookup, Transaction,
     TransactionLookup, UndoLookup, UndoResult,
 };
@@ -43,7 +42,7 @@ lookups! {
     Load: LoadLookup => LoadResult,
     TidsOfLoad: TidsOfLoadLookup => Option<RevisionTids>,
     Newest: NewestTidLookup => Option<Tid>,
-    Stored: StoredLookup => Option<(Compression, Bytes)>,
+    Stored: StoredLookup => Option<ObjectData>,
     History: HistoryLookup => Vec<HistoryEntry>,
     Undo: UndoLookup => Option<UndoResult>,
     Transaction: TransactionLookup => Option<Transaction>,

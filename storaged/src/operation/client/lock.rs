@@ -1,7 +1,6 @@
 //! Write locks: who gets one, who waits, who has to give one back (R9).
 
-use bytes::Bytes;
-use engine::{Compression, NewestTidLookup, StoredLookup};
+use engine::{Compression, NewestTidLookup, ObjectData, StoredLookup};
 use model::{CellState, Oid, Tid, Ttid};
 use net::{Checksum, Data, ErrorCode, LinkId, Message, RelockConflict, RelockData};
 
@@ -283,15 +282,16 @@ impl StoredTask {
         node.finish_write(self.ttid, self.oid);
     }
 
-    fn take_data(&mut self, data: Option<(Compression, Bytes)>) {
-        self.conflict.data = data.map(|(compression, bytes)| {
-            let checksum = Checksum::of(&bytes);
-            let compression = match compression {
-                Compression::None => 0,
-                Compression::Zlib => 1,
-            };
-            RelockData { compression, checksum, data: Data::new(bytes) }
-        });
+    fn take_data(&mut self, stored: Option<ObjectData>) {
+        let Some(ObjectData { compression, checksum, data: Some(bytes), .. }) = stored else {
+            return;
+        };
+        let compression = match compression {
+            Compression::None => 0,
+            Compression::Zlib => 1,
+        };
+        let checksum = checksum.map_or_else(|| Checksum::of(&bytes), Checksum);
+        self.conflict.data = Some(RelockData { compression, checksum, data: Data::new(bytes) });
     }
 }
 
