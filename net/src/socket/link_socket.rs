@@ -12,7 +12,7 @@ use crate::send_queue::SendQueue;
 /// of small requests, which take about a millisecond.
 const READ_LENGTH: usize = 16 << 10;
 /// The same, of one long string: there is little to do with it but to sum it up.
-const READ_LENGTH_LARGE: usize = 256 << 10;
+const READ_LENGTH_LARGE: usize = 128 << 10;
 /// A buffer that several reads share: what one does not fill is the next one's.
 const BUFFER_LENGTH: usize = 64 << 10;
 /// What is read up to this length is copied out of that buffer: a few bytes that stay somewhere

@@ -70,7 +70,7 @@ pub(crate) struct ClusterArgs {
     /// Bytes of each object that is committed
     #[arg(
         long, value_name = "N", default_value_t = 1024,
-        value_parser = clap::value_parser!(u32).range(..=4 << 20)
+        value_parser = clap::value_parser!(u32).range(..=64 << 20)
     )]
     commit_size: u32,
     /// Objects that each commit changes
