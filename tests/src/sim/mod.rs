@@ -5,9 +5,11 @@
 //! - [`run`]: carries it out, and what came of it: [`Outcome`];
 //! - [`program`]: the programs, and [`History`] what they saw;
 //! - [`check`]: the rules, each in a file of its own.
+//! - [`Coverage`]: what a batch of runs has shown, and what it has not.
 
 mod broken;
 pub mod check;
+mod coverage;
 mod history;
 mod nodes;
 mod profile;
@@ -16,6 +18,7 @@ mod run;
 mod setting;
 
 pub use broken::Broken;
+pub use coverage::{Coverage, all_points, reason_not_to_reach};
 pub use history::History;
 pub use nodes::Nodes;
 pub use profile::Profile;
