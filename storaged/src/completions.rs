@@ -1,6 +1,7 @@
 //! What is to be done when the engine has made something durable.
 
 use engine::Completion;
+use engine::disk::Wait;
 use model::{Oid, Tid, Ttid};
 use net::{ErrorCode, LinkId, Message};
 
@@ -43,7 +44,33 @@ pub(crate) enum End {
 }
 
 impl Storage {
-    pub(crate) fn completed(&mut self, completion: Completion) {
+    /// Looks at what the disk of the engine has done, and has one slice of its work done.
+    pub(crate) fn poll_engine(&mut self) {
+        match self.engine.poll(Wait::No) {
+            Ok(completions) => self.complete(completions),
+            Err(error) => return self.fail(error),
+        }
+        self.take_completions();
+    }
+
+    /// Handles what did not have to wait for the disk.
+    pub(crate) fn take_completions(&mut self) {
+        loop {
+            let completions = self.engine.take_completions();
+            if completions.is_empty() {
+                return;
+            }
+            self.complete(completions);
+        }
+    }
+
+    fn complete(&mut self, completions: Vec<Completion>) {
+        for completion in completions {
+            self.completed(completion);
+        }
+    }
+
+    fn completed(&mut self, completion: Completion) {
         let Completion { token, result } = completion;
         let Some(after) = self.completions.remove(&token) else {
             unreachable!("each token is given out once")
@@ -85,7 +112,7 @@ impl Storage {
         result: engine::Result<()>,
     ) {
         let transaction = self.transactions.get_mut(ttid);
-        let voting = transaction.filter(|found| found.phase == Phase::Voting);
+        let voting = transaction.filter(|found| found.votes_for(link, id));
         match result {
             Ok(()) => {
                 // It may have been aborted meanwhile; then nobody wants an answer.

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use engine::disk::Wait;
-use engine::{Completion, Engine, MetadataKey, ReadMode};
+use engine::{Engine, MetadataKey, ReadMode};
 use model::{Nid, NodeType, Now, Oid, PartitionTable, Tid, Ttid};
 use net::{
     Bootstrap, BootstrapStep, CloseReason, ErrorCode, Event, Identity, Incoming, LinkId, Links,
@@ -475,32 +474,4 @@ fn identity(
         id_timestamp: None,
         extra,
     })
-}
-
-impl Storage {
-    /// Looks at what the disk of the engine has done, and has one slice of its work done.
-    fn poll_engine(&mut self) {
-        match self.engine.poll(Wait::No) {
-            Ok(completions) => self.complete(completions),
-            Err(error) => return self.fail(error),
-        }
-        self.take_completions();
-    }
-
-    /// Handles what did not have to wait for the disk.
-    fn take_completions(&mut self) {
-        loop {
-            let completions = self.engine.take_completions();
-            if completions.is_empty() {
-                return;
-            }
-            self.complete(completions);
-        }
-    }
-
-    fn complete(&mut self, completions: Vec<Completion>) {
-        for completion in completions {
-            self.completed(completion);
-        }
-    }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Transaction {
     /// The client.
     pub(crate) nid: Nid,
     pub(crate) phase: Phase,
+    /// The request that asked to vote.
+    pub(crate) ballot: Option<u32>,
     pub(crate) writes: BTreeMap<Oid, Write>,
     /// Whether any of them is without a lock.
     pub(crate) has_lockless: bool,
@@ -65,6 +67,7 @@ impl Transaction {
             link: Some(link),
             nid,
             phase: Phase::Open,
+            ballot: None,
             writes: BTreeMap::new(),
             has_lockless: false,
             stored: BTreeSet::new(),
@@ -81,6 +84,11 @@ impl Transaction {
             Phase::Locked(tid) | Phase::Unlocking(tid) => Some(tid),
             Phase::Open | Phase::Voting | Phase::Voted => None,
         }
+    }
+
+    /// Whether its vote is being made durable, as that request asked for.
+    pub(crate) fn votes_for(&self, link: LinkId, id: u32) -> bool {
+        self.phase == Phase::Voting && self.link == Some(link) && self.ballot == Some(id)
     }
 
     /// Whether it has stored an object.

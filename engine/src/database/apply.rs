@@ -165,10 +165,11 @@ impl Engine {
 
     /// A transaction is over: it is forgotten, and was garbage if it was not committed.
     pub(super) fn forget(&mut self, ttid: Ttid, is_garbage: bool) {
-        if let Some(pending) = self.transactions.remove(&ttid)
-            && is_garbage
-        {
-            self.garbage_bytes += pending.bytes;
+        if let Some(pending) = self.transactions.remove(&ttid) {
+            if is_garbage {
+                self.garbage_bytes += pending.bytes;
+            }
+            self.discard.objects(pending.objects);
         }
     }
 }

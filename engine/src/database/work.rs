@@ -6,6 +6,7 @@ use super::engine::Engine;
 use super::freeze::FrozenState;
 use super::job::{Flush, Job, JobKind, JobState, Place, Prepare};
 use super::merge::Merge;
+use super::pending::Objects;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::{Change, Intent, Order};
@@ -22,20 +23,34 @@ pub(super) struct Discard {
     files: Vec<String>,
     versions: Vec<Arc<Version>>,
     tables: Vec<Arc<Memtable>>,
+    objects: Vec<Objects>,
 }
 
+/// Objects of a transaction from which on they are given to a job to be released.
+const OBJECTS_MIN: usize = 4096;
+
 impl Discard {
+    pub(super) fn objects(&mut self, objects: Objects) {
+        if objects.len() >= OBJECTS_MIN {
+            self.objects.push(objects);
+        }
+    }
+
     pub(super) fn version(&mut self, version: Arc<Version>) {
         self.versions.push(version);
     }
 
     fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.tables.is_empty() && self.versions.len() < 64
+        self.files.is_empty()
+            && self.tables.is_empty()
+            && self.objects.is_empty()
+            && self.versions.len() < 64
     }
 
     pub(super) fn step(&mut self) -> Result<JobState> {
         self.versions.clear();
         self.tables.clear();
+        self.objects.clear();
         if let Some(disk) = &self.disk {
             for name in self.files.drain(..) {
                 crate::manifest::remove_if_there(&**disk, &name)?;

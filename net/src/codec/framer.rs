@@ -36,7 +36,8 @@ const CHECKSUM_LENGTH_MIN: usize = 16 << 10;
 /// A list of so many oids is checked while it comes in.
 const OIDS_COUNT_MIN: u64 = 256;
 /// A string, or list of oids, of which so much is missing is read into a buffer that has space for
-/// all of it. The system gives memory to it as it fills, so that a peer cannot claim more than it sends.
+/// all of it. The system gives memory to it as it fills, so that a peer cannot claim more than it
+/// sends.
 const ROOM_LENGTH_MIN: usize = 64 << 10;
 /// Space behind a long string, for the fields that follow it in the packet.
 const ROOM_SLACK: usize = 1 << 10;
@@ -187,7 +188,7 @@ impl Framer {
     /// if that is much.
     fn make_room(&mut self, end: usize) {
         let missing = end.saturating_sub(self.buffer.len());
-        if missing >= ROOM_LENGTH_MIN {
+        if missing >= ROOM_LENGTH_MIN && missing > self.room.len() {
             // At least doubled: many such strings are not copied again with each of them.
             let space = missing.max(self.buffer.len()) + ROOM_SLACK;
             let mut buffer = BytesMut::zeroed(self.buffer.len() + space);

@@ -8,6 +8,8 @@ use model::{Tid, Ttid};
 #[derive(Debug, Default)]
 pub(crate) struct ReadLocks {
     tids: BTreeMap<Tid, Ttid>,
+    /// Those of them that wrote something without a lock.
+    lockless: BTreeMap<Tid, Ttid>,
 }
 
 /// Up to which tid a read of a range waits, once it has begun.
@@ -17,14 +19,23 @@ pub(crate) struct RangeWait {
 }
 
 impl ReadLocks {
-    /// A transaction got its tid.
-    pub(crate) fn lock(&mut self, ttid: Ttid, tid: Tid) {
+    /// A transaction got its tid. It may have written something without a lock.
+    pub(crate) fn lock(&mut self, ttid: Ttid, tid: Tid, has_lockless: bool) {
         self.tids.insert(tid, ttid);
+        if has_lockless {
+            self.lockless.insert(tid, ttid);
+        }
     }
 
     /// What a transaction wrote is shown.
     pub(crate) fn unlock(&mut self, tid: Tid) {
         self.tids.remove(&tid);
+        self.lockless.remove(&tid);
+    }
+
+    /// Transactions that wrote something without a lock: rarely any.
+    pub(crate) fn lockless(&self) -> impl Iterator<Item = Ttid> {
+        self.lockless.values().copied()
     }
 
     /// Whether nobody has to wait.

@@ -322,3 +322,27 @@ fn r9_a_vote_with_a_long_list_of_oids_lets_others_go_first() {
     };
     assert_eq!(found, oids.into());
 }
+
+#[test]
+fn r7_a_vote_that_was_aborted_is_not_taken_for_the_next_one() {
+    let (mut world, first, second) = two();
+    let many: Vec<_> = (1..=400_000).map(oid).collect();
+    let again = [
+        put(200, 5, 0),
+        vote(ttid(200), &many),
+        abort(200),
+        put(200, 6, 0),
+        vote(ttid(200), &[oid(6)]),
+    ];
+    let tokens = world.post_all(first, &again);
+    assert_eq!(world.answer(first, tokens[1]), None, "nobody wants it");
+    assert_eq!(world.answer(first, tokens[4]), Some(Message::AnswerStoreTransaction {}));
+    world.lock_one(200, 204);
+    world.unlock_one(200);
+    let information = Message::AskTransactionInformation { tid: tid(204) };
+    let Message::AnswerTransactionInformation { oids, .. } = world.ask(second, &information) else {
+        panic!()
+    };
+    assert_eq!(oids, [oid(6)].into());
+    assert_eq!(world.newest(second, 5), None);
+}

@@ -152,13 +152,7 @@ impl Storage {
             found.is_some_and(|found| found.tid().is_some() && found.stores(oid))
         };
         let holder = self.write_locks.holder(oid).filter(|holder| is_locked(*holder));
-        holder.or_else(|| {
-            let has_lockless = |ttid| {
-                let found = self.transactions.get(ttid);
-                found.is_some_and(|found| found.has_lockless && found.stores(oid))
-            };
-            self.read_locks.iter().map(|(_, ttid)| ttid).find(|ttid| has_lockless(*ttid))
-        })
+        holder.or_else(|| self.read_locks.lockless().find(|ttid| is_locked(*ttid)))
     }
 
     /// Takes note of what is locked, or stored without a lock.

@@ -9,7 +9,7 @@ use crate::machine::Storage;
 use crate::transactions::{Transaction, Write};
 
 /// Objects that are forgotten before others get their turn.
-const SLICE: usize = 128;
+const SLICE: usize = 64;
 
 /// Transactions that are over and still have locks.
 #[derive(Default)]

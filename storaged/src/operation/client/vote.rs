@@ -104,6 +104,7 @@ impl Storage {
         }
         transaction.in_engine = true;
         transaction.phase = Phase::Voting;
+        transaction.ballot = Some(id);
         true
     }
 
@@ -161,7 +162,7 @@ impl Task for VoteTask {
     fn go_on(&mut self, node: &mut Storage, _: Option<Found>) -> Turn {
         let Some((ballot, _)) = &self.ballot else { return Turn::Done };
         let transaction = node.transactions.get(ballot.ttid);
-        if transaction.is_none_or(|found| found.phase != Phase::Voting) {
+        if transaction.is_none_or(|found| !found.votes_for(ballot.link, ballot.id)) {
             // It was aborted meanwhile: nobody wants an answer.
             return Turn::Done;
         }

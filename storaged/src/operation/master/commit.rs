@@ -25,7 +25,7 @@ impl Storage {
         }
         transaction.phase = Phase::Locked(tid);
         let (in_engine, has_pack) = (transaction.in_engine, transaction.has_pack);
-        self.read_locks.lock(ttid, tid);
+        self.read_locks.lock(ttid, tid, transaction.has_lockless);
         // In the order of the log: what is locked has its order signed.
         if has_pack && self.packs.commit(Tid::new(ttid.get()), tid, pack_approved) {
             self.keep_packs();
