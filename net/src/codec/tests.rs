@@ -442,6 +442,32 @@ fn long_lists_of_oids_are_checked_while_they_come_in() {
 }
 
 #[test]
+fn lists_that_are_only_announced_are_not_copied_again_and_again() {
+    let mut framer = Framer::default();
+    let mut bytes = begun(0x48, b"\x92\xc6\x00\x20\x00\x00");
+    bytes.resize(bytes.len() + (2 << 20), 7);
+    framer.feed(BytesMut::from(&bytes[..]));
+    assert!(framer.next(Limits::NODE).unwrap().is_none());
+    let mut moves = 0;
+    for _ in 0..200 {
+        let before = framer.buffer_start();
+        // A list of 20,000 values, the first of them nil, the next one again such a list.
+        let announced = b"\xdd\x00\x00\x4e\x20\xc0";
+        match framer.room() {
+            Some(room) => {
+                room[..announced.len()].copy_from_slice(announced);
+                let piece = room.split_to(announced.len());
+                framer.feed(piece);
+            }
+            None => framer.feed(BytesMut::from(&announced[..])),
+        }
+        assert!(framer.next(Limits::NODE).unwrap().is_none());
+        moves += u32::from(framer.buffer_start() != before);
+    }
+    assert!(moves <= 2, "2 MiB were copied {moves} times");
+}
+
+#[test]
 fn a_long_string_that_is_read_to_its_room_is_not_copied() {
     let data = Random::from_seed(7).bytes(1 << 20);
     let message = Message::Error { code: crate::ErrorCode::Ack, text: data.into() };

@@ -21,17 +21,17 @@ const NAME: &str = "world";
 const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// Where the master is.
-pub(crate) fn master_address() -> Address {
+pub(super) fn master_address() -> Address {
     address(1000)
 }
 
 /// Where a storage is; they are counted from 1.
-pub(crate) fn storage_address(number: u32) -> Address {
+pub(super) fn storage_address(number: u32) -> Address {
     address(2000 + number)
 }
 
 /// Where a client is; they are counted from 1.
-pub(crate) fn client_address(number: u32) -> Address {
+pub(super) fn client_address(number: u32) -> Address {
     address(3000 + number)
 }
 
@@ -40,15 +40,15 @@ fn address(port: u32) -> Address {
 }
 
 /// Starts a master.
-pub(crate) struct MasterHost {
+pub(super) struct MasterHost {
     /// Partitions of the new database.
-    pub(crate) partitions: u32,
+    pub(super) partitions: u32,
     /// Replicas of the new database.
-    pub(crate) replicas: u32,
+    pub(super) replicas: u32,
     /// Storages that make the new database.
-    pub(crate) storages: u32,
+    pub(super) storages: u32,
     /// Of what is random.
-    pub(crate) seed: u64,
+    pub(super) seed: u64,
 }
 
 impl Host for MasterHost {
@@ -71,9 +71,9 @@ impl Host for MasterHost {
 }
 
 /// Starts a storage.
-pub(crate) struct StorageHost {
+pub(super) struct StorageHost {
     /// Which one.
-    pub(crate) number: u32,
+    pub(super) number: u32,
 }
 
 impl Host for StorageHost {
@@ -105,7 +105,7 @@ impl Host for StorageHost {
 }
 
 /// A client for a program.
-pub(crate) fn client(seed: u64, now: Now) -> Client {
+pub(super) fn client(seed: u64, now: Now) -> Client {
     let options = ClientOptions {
         reconnect_delay: RECONNECT_DELAY,
         seed,

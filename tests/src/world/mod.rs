@@ -33,8 +33,5 @@ mod whole;
 pub use audit::{Auditor, Findings};
 pub use bank::{Fate, Ledger, Teller};
 pub use cluster::{Cluster, ClusterOptions};
-pub(crate) use hosts::{
-    MasterHost, StorageHost, client, client_address, master_address, storage_address,
-};
 pub use process::{Actor, Host, ProcessId};
 pub use whole::World;

@@ -36,11 +36,6 @@ pub trait Host {
 pub trait Actor {
     /// Called after each event of the machine.
     fn act(&mut self, node: &mut dyn Node, now: Now);
-
-    /// When it wants to act although nothing happened, by the monotonic clock of its process.
-    fn wake_at(&self) -> Option<Duration> {
-        None
-    }
 }
 
 /// A process, running or not.

@@ -117,11 +117,6 @@ impl World {
         self.trace.text()
     }
 
-    /// What a process is called.
-    pub fn name(&self, process: ProcessId) -> String {
-        self.processes[process.0].name.clone()
-    }
-
     /// The disk of a process. Another one after each crash.
     pub fn disk(&self, process: ProcessId) -> &MemoryDisk {
         &self.processes[process.0].disk

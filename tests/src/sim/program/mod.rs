@@ -1,6 +1,0 @@
-//! Programs that use the cluster.
-
-mod plan;
-mod teller;
-
-pub use plan::Plan;
