@@ -17,6 +17,8 @@ use super::state::{Data, State};
 const CRASHES_MAX: usize = 4;
 /// Lives of a database.
 const LIVES_MAX: u64 = 5;
+/// Turns after which the greatest transaction is visible.
+const SLICES_MAX: usize = 100;
 
 /// Runs a seed. Panics where the engine does what it may not do.
 pub(crate) fn run(seed: u64, trace: bool) {
@@ -299,13 +301,18 @@ fn unlock_all(engine: &mut Engine) -> engine::Result<()> {
             engine.lock(1, ttid, model::Tid::new(ttid.get()))?;
             engine.wait_for(1)?;
         }
+        let before = engine.snapshot().seq();
         engine.unlock(ttid)?;
         engine.sync(2)?;
         engine.wait_for(2)?;
         // Many objects become visible slice by slice.
-        for _ in 0..4 {
+        for _ in 0..SLICES_MAX {
+            if engine.snapshot().seq() > before {
+                break;
+            }
             engine.poll(Wait::No)?;
         }
+        assert!(engine.snapshot().seq() > before, "what is unlocked becomes visible");
     }
     Ok(())
 }
