@@ -21,6 +21,7 @@ mod links;
 mod message;
 mod nodes;
 mod packet_stream;
+mod release;
 mod send_queue;
 mod signals;
 mod socket;

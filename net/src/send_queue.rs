@@ -5,6 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::release;
+
 /// Bytes from this length on are queued as they are; shorter ones are copied together: the system
 /// takes longer to be given several pieces than it takes to copy so many bytes.
 const SHARED_LENGTH_MIN: usize = 8 << 10;
@@ -103,7 +105,7 @@ impl SendQueue {
         }
         self.end_tail();
         self.length += bytes.len();
-        self.ready.push_back(bytes.clone());
+        self.ready.push_back(release::elsewhere(bytes.clone()));
     }
 
     fn end_tail(&mut self) {

@@ -5,6 +5,7 @@ use sha1::{Digest, Sha1};
 
 use super::decode::{LIST_LENGTH_MAX, Malformed};
 use crate::message::{Checksum, OID_HEAD, OID_LENGTH, Sums};
+use crate::release;
 
 /// What a peer may send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +64,8 @@ pub(crate) struct Known {
 pub(crate) struct Framer {
     /// From the beginning of the current packet on.
     buffer: BytesMut,
-    /// Space right behind `buffer`, while a long string comes in. Its contents mean nothing.
+    /// Space right behind `buffer`, while a long string comes in: its capacity. What it holds means
+    /// nothing.
     room: BytesMut,
     /// Up to where the packet was looked at.
     position: usize,
@@ -120,9 +122,13 @@ impl Framer {
         self.buffer.as_ptr()
     }
 
-    /// Where to read to, so that nothing has to be copied.
+    /// Where to read to, so that nothing has to be copied: to its capacity.
     pub(crate) fn room(&mut self) -> Option<&mut BytesMut> {
-        Some(&mut self.room).filter(|room| !room.is_empty())
+        Some(&mut self.room).filter(|room| room.capacity() > 0)
+    }
+
+    fn has_room(&self) -> bool {
+        self.room.capacity() > 0
     }
 
     /// The next packet, if it is there as a whole.
@@ -152,17 +158,18 @@ impl Framer {
             self.begin_payload(head.payload);
         }
         // Most often there is nothing behind: a buffer that is not shared costs less.
-        let bytes = match self.position == self.buffer.len() && self.room.is_empty() {
+        let bytes = match self.position == self.buffer.len() && !self.has_room() {
             true => std::mem::take(&mut self.buffer).freeze(),
             false => self.buffer.split_to(self.position).freeze(),
         };
-        if !self.room.is_empty() {
+        if self.has_room() {
             // What follows should not keep the long string's memory.
             self.room = BytesMut::new();
             self.buffer = BytesMut::from(&self.buffer[..]);
         }
         self.position = 0;
         self.oids = None;
+        let bytes = release::elsewhere(bytes);
         Ok(Some(Frame { bytes, known: std::mem::take(&mut self.known) }))
     }
 
@@ -188,11 +195,11 @@ impl Framer {
     /// if that is much.
     fn make_room(&mut self, end: usize) {
         let missing = end.saturating_sub(self.buffer.len());
-        if missing >= ROOM_LENGTH_MIN && missing > self.room.len() {
+        if missing >= ROOM_LENGTH_MIN && missing > self.room.capacity() {
             // At least doubled: many such strings are not copied again with each of them.
             let space = missing.max(self.buffer.len()) + ROOM_SLACK;
-            let mut buffer = BytesMut::zeroed(self.buffer.len() + space);
-            buffer[..self.buffer.len()].copy_from_slice(&self.buffer);
+            let mut buffer = BytesMut::with_capacity(self.buffer.len() + space);
+            buffer.extend_from_slice(&self.buffer);
             self.room = buffer.split_off(self.buffer.len());
             self.buffer = buffer;
         }

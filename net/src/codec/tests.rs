@@ -455,8 +455,8 @@ fn lists_that_are_only_announced_are_not_copied_again_and_again() {
         let announced = b"\xdd\x00\x00\x4e\x20\xc0";
         match framer.room() {
             Some(room) => {
-                room[..announced.len()].copy_from_slice(announced);
-                let piece = room.split_to(announced.len());
+                room.extend_from_slice(announced);
+                let piece = room.split();
                 framer.feed(piece);
             }
             None => framer.feed(BytesMut::from(&announced[..])),
@@ -478,12 +478,13 @@ fn a_long_string_that_is_read_to_its_room_is_not_copied() {
     let (head, mut rest) = stream.split_at(100);
     framer.feed(BytesMut::from(head));
     assert!(framer.next(Limits::NODE).unwrap().is_none());
-    let space = framer.room().unwrap().as_ptr_range();
+    let space = framer.room().unwrap().spare_capacity_mut().as_ptr_range();
+    let space = space.start.cast::<u8>()..space.end.cast();
     let frame = loop {
         let room = framer.room().unwrap();
-        let length = room.len().min(rest.len()).min(256 << 10);
-        room[..length].copy_from_slice(&rest[..length]);
-        let piece = room.split_to(length);
+        let length = room.capacity().min(rest.len()).min(256 << 10);
+        room.extend_from_slice(&rest[..length]);
+        let piece = room.split();
         rest = &rest[length..];
         framer.feed(piece);
         if let Some(frame) = framer.next(Limits::NODE).unwrap() {

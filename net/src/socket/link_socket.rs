@@ -96,7 +96,8 @@ impl LinkSocket {
         self.readable && (self.wanted || self.failure.is_some())
     }
 
-    /// Reads once: into `room`, if there is any, else into `buffer`. Nothing is read at the end.
+    /// Reads once: to the capacity of `room`, if there is any, else of `buffer`. What they hold
+    /// means nothing. Nothing is read at the end.
     pub(crate) fn read(
         &mut self,
         room: Option<&mut BytesMut>,
@@ -106,10 +107,14 @@ impl LinkSocket {
             Some(room) => (room, READ_LENGTH_LARGE, 0),
             None => (buffer, READ_LENGTH, COPIED_LENGTH_MAX),
         };
-        if copied_max > 0 && space.len() < READ_LENGTH {
+        if copied_max > 0 && space.capacity() < READ_LENGTH {
             *space = BytesMut::zeroed(BUFFER_LENGTH);
         }
-        let wanted = length_max.min(space.len());
+        let wanted = length_max.min(space.capacity());
+        if space.len() < wanted {
+            // A large buffer is not cleared in one go.
+            space.resize(wanted, 0);
+        }
         let length = match (&self.socket).read(&mut space[..wanted]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
