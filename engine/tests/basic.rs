@@ -114,3 +114,29 @@ fn a_long_record_is_verified_in_slices() {
     let LoadResult::Revision(waiting) = waiting else { panic!("{waiting:?}") };
     assert_eq!(found.checksum(), waiting.checksum());
 }
+
+#[test]
+fn to_give_back_a_job_takes_no_disk() {
+    let disk = MemoryDisk::new(1);
+    let partition = PartitionId::new(0);
+    let mut engine =
+        Engine::create(Arc::new(disk.clone()), small(), [7; 16], Vec::new()).expect("create");
+    let mut given_back = 0;
+    for n in 1..=200u64 {
+        let (ttid, tid) = (Ttid::new(n * 10), Tid::new(n * 10 + 1));
+        let data = Some(Bytes::from(vec![7; 500]));
+        let object = ObjectData { data, ..ObjectData::default() };
+        engine.store(ttid, partition, Oid::new(n), &object).expect("store");
+        let transaction = Transaction { ttid, ..Transaction::default() };
+        engine.commit(n, ttid, tid, partition, Some(transaction)).expect("commit");
+        engine.wait_for(n).expect("committed");
+        while let Some(mut job) = engine.take_job() {
+            job.run().expect("work");
+            let before = disk.operations();
+            engine.finish_job(job, Ok(())).expect("it counts");
+            assert_eq!(disk.operations(), before, "the disk was used by who owns the engine");
+            given_back += 1;
+        }
+    }
+    assert!(given_back > 50, "only {given_back} jobs");
+}

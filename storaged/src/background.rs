@@ -44,6 +44,20 @@ pub struct Inline {
     job: Option<Job>,
 }
 
+impl Inline {
+    /// What follows from a job is not left lying.
+    fn finish(
+        &mut self,
+        engine: &mut Engine,
+        job: Job,
+        result: engine::Result<()>,
+    ) -> engine::Result<()> {
+        engine.finish_job(job, result)?;
+        self.job = engine.take_job();
+        Ok(())
+    }
+}
+
 impl Background for Inline {
     fn exchange(&mut self, engine: &mut Engine) -> engine::Result<()> {
         let Some(mut job) = self.job.take().or_else(|| engine.take_job()) else { return Ok(()) };
@@ -52,8 +66,8 @@ impl Background for Inline {
                 self.job = Some(job);
                 Ok(())
             }
-            Ok(JobState::Done) => engine.finish_job(job, Ok(())),
-            Err(error) => engine.finish_job(job, Err(error)),
+            Ok(JobState::Done) => self.finish(engine, job, Ok(())),
+            Err(error) => self.finish(engine, job, Err(error)),
         }
     }
 

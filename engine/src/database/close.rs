@@ -63,7 +63,7 @@ impl Engine {
         }
         let mut unused = Vec::new();
         if !keeps_reserve {
-            let state = self.manifest.as_ref().map(|manifest| manifest.state().clone());
+            let state = self.manifest.as_ref().map(|manifest| manifest.lock().state().clone());
             for (number, length) in state.unwrap_or_default().segments {
                 let closed = changes.iter().any(|change| {
                     matches!(change, Change::SegmentClosed { number: n, .. } if *n == number)
@@ -97,11 +97,12 @@ impl Engine {
         };
         let checkpoint = self.checkpoint_at(end);
         let Some(manifest) = &self.manifest else { return Err(Error::ReadOnly) };
+        let mut manifest = manifest.lock();
         let mut state = manifest.state().clone();
         state.checkpoint = checkpoint;
         let sequence = manifest.sequence() + 1;
         let disk = std::sync::Arc::clone(&self.disk);
-        self.manifest = Some(Manifest::write(disk, self.database, self.epoch, state, sequence)?);
+        *manifest = Manifest::write(disk, self.database, self.epoch, state, sequence)?;
         Ok(())
     }
 
@@ -115,6 +116,7 @@ impl Engine {
             number: 0,
             epoch: self.epoch,
         };
+        let manifest = manifest.lock();
         let closed = Closed {
             manifest_sequence: manifest.sequence(),
             manifest_length: manifest.length(),

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 
+use super::edit::SharedManifest;
 use super::engine::Engine;
 use super::freeze::TableStart;
 use super::work::Discard;
@@ -112,7 +113,8 @@ impl Engine {
             mode,
             database: recovered.header.database,
             epoch: recovered.header.epoch + 1,
-            manifest,
+            manifest: manifest.map(SharedManifest::new),
+            edits: VecDeque::new(),
             log,
             version,
             published: Arc::new(published),

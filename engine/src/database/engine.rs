@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use model::Ttid;
 
+use super::edit::{Edit, SharedManifest};
 use super::freeze::{Frozen, TableStart};
 use super::pending::{Pending, TransactionState};
 use super::work::Discard;
@@ -15,7 +16,6 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::{DatabaseId, Location, Metadata, MetadataEdit, Position};
 use crate::log::LogWriter;
-use crate::manifest::Manifest;
 use crate::memtable::ObjectEntry;
 use crate::read::{Published, ReadMode, Reader};
 use crate::run::PinBudget;
@@ -103,7 +103,9 @@ pub struct Engine {
     pub(super) mode: OpenMode,
     pub(super) database: DatabaseId,
     pub(super) epoch: u32,
-    pub(super) manifest: Option<Manifest>,
+    pub(super) manifest: Option<SharedManifest>,
+    /// Edits of the manifest that are to be made.
+    pub(super) edits: VecDeque<Edit>,
     pub(super) log: Option<LogWriter<Op>>,
     pub(super) version: Arc<Version>,
     pub(super) published: Arc<Published>,

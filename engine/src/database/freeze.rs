@@ -138,6 +138,7 @@ impl Engine {
     /// Waits until nothing is on its way to disk and every table but the active one is in runs. No
     /// job of that may be under way.
     pub fn flush(&mut self) -> Result<()> {
+        self.make_edits()?;
         assert!(!self.flushing, "jobs are given back before");
         let mut completions = VecDeque::new();
         let flushed = self.flush_tables(&mut completions);
@@ -159,6 +160,7 @@ impl Engine {
             while let Some(mut job) = self.take_flush_job() {
                 let result = job.run();
                 self.finish_job(job, result)?;
+                self.make_edits()?;
                 if self.background_failed {
                     return Err(Error::Full { file: self.disk.path("") });
                 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::edit::Edit;
 use super::merge::Merge;
 use super::work::Discard;
 use crate::disk::Disk;
@@ -21,8 +22,8 @@ pub enum JobState {
     Done,
 }
 
-/// A piece of background work: write a memory table as runs, merge runs, prepare a segment, remove
-/// what is not needed any more. It may be stepped on any thread; nothing of it counts before it is
+/// A piece of background work: write a memory table as runs, merge runs, prepare a segment, note in
+/// the manifest what was done, remove what is not needed any more. It may be stepped on any thread; nothing of it counts before it is
 /// given back ([`crate::Engine::finish_job`]).
 #[derive(Debug)]
 pub struct Job {
@@ -35,6 +36,7 @@ pub(super) enum JobKind {
     Flush(Flush),
     Merge(Merge),
     Discard(Discard),
+    Edit(Edit),
 }
 
 impl Job {
@@ -45,6 +47,7 @@ impl Job {
             JobKind::Flush(flush) => flush.step(items),
             JobKind::Merge(merge) => merge.step(items),
             JobKind::Discard(discard) => discard.step(),
+            JobKind::Edit(edit) => edit.step(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod apply;
 mod close;
 mod create;
+mod edit;
 mod engine;
 mod freeze;
 mod hide;

@@ -8,7 +8,7 @@ use super::transactions::RESERVE_PER_VOTE;
 use crate::disk::{Sync, Wait};
 use crate::error::{Error, Result};
 use crate::format::{Change, HEADER_LENGTH, MetadataEdit, Record};
-use crate::log::{Class, LogEvent, LogWriter, prepare_segment};
+use crate::log::{Class, LogEvent, LogWriter, Prepared, prepare_segment};
 
 /// Space that must be free before ordinary writes go on after the disk was full, in reserves.
 const FREE_RESERVES_MIN: u64 = 4;
@@ -269,35 +269,21 @@ impl Engine {
     }
 
     /// Takes a prepared segment into use. The manifest names it before anything is in it.
-    pub(super) fn add_segment(&mut self, prepared: crate::log::Prepared) -> Result<()> {
+    fn add_segment(&mut self, prepared: Prepared) -> Result<()> {
         let number = prepared.segment.number;
         self.commit_manifest(&[Change::SegmentOpened { number }])?;
+        self.use_segment(prepared)
+    }
+
+    /// The manifest names it.
+    pub(super) fn use_segment(&mut self, prepared: Prepared) -> Result<()> {
+        let number = prepared.segment.number;
         let segment = Arc::clone(&prepared.segment);
         self.publish(|version| {
             Arc::make_mut(&mut version.segments).insert(number, segment);
         });
         self.log()?.add_prepared(prepared);
         Ok(())
-    }
-
-    /// Adds an edit to the manifest. After an error other than a full disk nothing goes on.
-    pub(super) fn commit_manifest(&mut self, changes: &[Change]) -> Result<()> {
-        let Some(manifest) = &mut self.manifest else { return Err(Error::ReadOnly) };
-        match manifest.commit(changes) {
-            Ok(()) => {
-                let sequence = manifest.sequence();
-                if let Some(log) = &mut self.log {
-                    log.manifest_sequence = sequence;
-                }
-                Ok(())
-            }
-            Err(error) => {
-                if !matches!(error, Error::Full { .. }) {
-                    self.failed = Some(self.disk.path(crate::manifest::MANIFEST));
-                }
-                Err(error)
-            }
-        }
     }
 
     fn log_event(&mut self, event: LogEvent<Op>) -> Result<()> {

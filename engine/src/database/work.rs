@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::edit::Purpose;
 use super::engine::Engine;
-use super::freeze::FrozenState;
+use super::freeze::{Frozen, FrozenState};
 use super::job::{Flush, Job, JobKind, JobState, Place, Prepare};
 use super::merge::Merge;
 use super::pending::Objects;
@@ -40,6 +41,10 @@ impl Discard {
         self.versions.push(version);
     }
 
+    pub(super) fn file(&mut self, name: String) {
+        self.files.push(name);
+    }
+
     fn is_empty(&self) -> bool {
         self.files.is_empty()
             && self.tables.is_empty()
@@ -66,6 +71,9 @@ impl Engine {
     pub fn take_job(&mut self) -> Option<Job> {
         if self.log.is_none() || self.failed.is_some() {
             return None;
+        }
+        if let Some(job) = self.take_edit_job() {
+            return Some(job);
         }
         if self.background_failed && self.background_may_go_on().is_err() {
             return None;
@@ -114,6 +122,7 @@ impl Engine {
             JobKind::Prepare(prepare) => self.finish_prepare(prepare, result.is_ok())?,
             JobKind::Flush(flush) => self.finish_flush(flush, result.is_ok())?,
             JobKind::Merge(merge) => self.finish_merge(merge, result.is_ok())?,
+            JobKind::Edit(edit) => self.finish_edit(edit, &result)?,
             JobKind::Discard(_) => {}
         }
         if is_set_aside {
@@ -202,29 +211,45 @@ impl Engine {
     }
 
     fn finish_prepare(&mut self, prepare: Prepare, is_sound: bool) -> Result<()> {
-        self.preparing = false;
-        match prepare.prepared {
-            Some(prepared) if is_sound => {
-                let in_use = self.log.as_ref().map_or(0, LogWriter::segment_in_use);
-                if prepared.segment.number <= in_use {
-                    // Meanwhile a later one was taken: the log never goes back.
-                    self.discard.files.push(segment_name(prepare.number));
-                    return Ok(());
-                }
-                match self.add_segment(prepared) {
-                    Err(Error::Full { .. }) => {
-                        self.background_failed = true;
-                        self.segment_not_prepared(prepare.number, prepare.spare);
-                        Ok(())
-                    }
-                    other => other,
-                }
+        let number = prepare.number;
+        match &prepare.prepared {
+            // Meanwhile a later one was taken: the log never goes back.
+            Some(_) if is_sound && number <= self.segment_in_use() => {
+                self.preparing = false;
+                self.discard.file(segment_name(number));
+                Ok(())
+            }
+            Some(_) if is_sound => {
+                let changes = vec![Change::SegmentOpened { number }];
+                self.edit_manifest(changes, Purpose::Prepare(prepare))
             }
             _ => {
-                self.segment_not_prepared(prepare.number, prepare.spare);
+                self.preparing = false;
+                self.segment_not_prepared(number, prepare.spare);
                 Ok(())
             }
         }
+    }
+
+    /// The manifest names a prepared segment.
+    pub(super) fn segment_named(&mut self, prepare: Prepare, is_sound: bool) -> Result<()> {
+        self.preparing = false;
+        let number = prepare.number;
+        match prepare.prepared {
+            Some(_) if is_sound && number <= self.segment_in_use() => {
+                let changes = vec![Change::SegmentRemoved { number }];
+                self.edit_manifest(changes, Purpose::Remove(number))
+            }
+            Some(prepared) if is_sound => self.use_segment(prepared),
+            _ => {
+                self.segment_not_prepared(number, prepare.spare);
+                Ok(())
+            }
+        }
+    }
+
+    fn segment_in_use(&self) -> u32 {
+        self.log.as_ref().map_or(0, LogWriter::segment_in_use)
     }
 
     pub(super) fn take_flush_job(&mut self) -> Option<Job> {
@@ -244,40 +269,37 @@ impl Engine {
     }
 
     fn finish_flush(&mut self, flush: Flush, is_sound: bool) -> Result<()> {
-        self.flushing = false;
-        let Some(frozen) = self.frozen.front_mut() else {
-            unreachable!("only the oldest table is written")
+        let checkpoint = match &self.flushing_table(&flush).state {
+            FrozenState::Flushing(checkpoint) => checkpoint.clone(),
+            _ => unreachable!("it was being written"),
         };
-        assert_eq!(frozen.number, flush.frozen_number, "only the oldest table is written");
-        let FrozenState::Flushing(checkpoint) = &mut frozen.state else {
-            unreachable!("it was being written")
-        };
-        let checkpoint = checkpoint.take();
         let mut changes: Vec<Change> =
             flush.runs.iter().map(|run| Change::RunAdded(run.summary)).collect();
-        if let Some(checkpoint) = &checkpoint {
-            changes.push(Change::Checkpoint(checkpoint.clone()));
+        changes.extend(checkpoint.map(Change::Checkpoint));
+        if let Some(log) = self.log.as_mut().filter(|_| is_sound) {
+            let closed = log.take_closed().into_iter();
+            changes.extend(closed.map(|(number, length)| Change::SegmentClosed { number, length }));
         }
-        if let Some(log) = &mut self.log {
-            let closed = log.take_closed();
-            changes.extend(
-                closed.into_iter().map(|(number, length)| Change::SegmentClosed { number, length }),
-            );
+        if is_sound && !changes.is_empty() {
+            return self.edit_manifest(changes, Purpose::Flush(flush));
         }
-        let committed = match is_sound && !changes.is_empty() {
-            true => self.commit_manifest(&changes),
-            false => Ok(()),
-        };
-        if !is_sound || matches!(committed, Err(Error::Full { .. })) {
+        self.flush_named(flush, &[], is_sound);
+        Ok(())
+    }
+
+    /// The manifest names the runs of a memory table.
+    pub(super) fn flush_named(&mut self, flush: Flush, changes: &[Change], is_sound: bool) {
+        self.flushing = false;
+        if !is_sound {
             self.background_failed = true;
-            self.give_back_closed(&changes);
-            if let Some(frozen) = self.frozen.front_mut() {
-                frozen.state = FrozenState::Ready(checkpoint);
+            self.give_back_closed(changes);
+            let frozen = self.flushing_table(&flush);
+            if let FrozenState::Flushing(checkpoint) = &mut frozen.state {
+                frozen.state = FrozenState::Ready(checkpoint.take());
             }
             self.discard_files(flush.numbers);
-            return Ok(());
+            return;
         }
-        committed?;
         self.run_bytes_written += flush.runs.iter().map(|run| run.summary.length).sum::<u64>();
         self.frozen.pop_front();
         let runs = flush.runs;
@@ -290,7 +312,11 @@ impl Engine {
         });
         self.discard.tables.push(flush.table);
         self.retire_intents();
-        Ok(())
+    }
+
+    fn flushing_table(&mut self, flush: &Flush) -> &mut Frozen {
+        let frozen = self.frozen.front_mut().filter(|frozen| frozen.number == flush.frozen_number);
+        frozen.expect("only the oldest table is written")
     }
 
     fn give_back_closed(&mut self, changes: &[Change]) {
@@ -327,22 +353,26 @@ impl Engine {
     }
 
     fn finish_merge(&mut self, merge: Merge, is_sound: bool) -> Result<()> {
-        self.merging = false;
-        let removed = merge.inputs.iter().map(|run| run.summary.number);
-        let mut changes: Vec<Change> =
-            removed.clone().map(|number| Change::RunRemoved { number }).collect();
-        changes.extend(merge.output.iter().map(|run| Change::RunAdded(run.summary)));
-        let committed = match is_sound {
-            true => self.commit_manifest(&changes),
-            false => Ok(()),
-        };
-        if !is_sound || matches!(committed, Err(Error::Full { .. })) {
-            self.background_failed = true;
-            self.discard_files(merge.number_of_output());
+        if !is_sound {
+            self.merge_named(merge, false);
             return Ok(());
         }
-        committed?;
-        let removed: Vec<u32> = removed.collect();
+        let removed = merge.inputs.iter().map(|run| run.summary.number);
+        let mut changes: Vec<Change> =
+            removed.map(|number| Change::RunRemoved { number }).collect();
+        changes.extend(merge.output.iter().map(|run| Change::RunAdded(run.summary)));
+        self.edit_manifest(changes, Purpose::Merge(merge))
+    }
+
+    /// The manifest names the run in the place of those that it was merged from.
+    pub(super) fn merge_named(&mut self, merge: Merge, is_sound: bool) {
+        self.merging = false;
+        if !is_sound {
+            self.background_failed = true;
+            self.discard_files(merge.number_of_output());
+            return;
+        }
+        let removed: Vec<u32> = merge.inputs.iter().map(|run| run.summary.number).collect();
         let order = merge.order;
         let floor = merge.base.seq;
         if let Some(run) = &merge.output {
@@ -358,7 +388,6 @@ impl Engine {
         });
         self.discard_files(removed);
         self.retire_intents();
-        Ok(())
     }
 
     fn discard_files(&mut self, numbers: impl IntoIterator<Item = u32>) {
