@@ -23,8 +23,8 @@ pub enum JobState {
 }
 
 /// A piece of background work: write a memory table as runs, merge runs, prepare a segment, note in
-/// the manifest what was done, remove what is not needed any more. It may be stepped on any thread; nothing of it counts before it is
-/// given back ([`crate::Engine::finish_job`]).
+/// the manifest what was done, remove what is not needed any more. It may be stepped on any thread;
+/// nothing of it counts before it is given back ([`crate::Engine::finish_job`]).
 #[derive(Debug)]
 pub struct Job {
     pub(super) kind: JobKind,
