@@ -15,7 +15,9 @@ pub(crate) fn time_of_tid(tid: Tid) -> String {
 
 /// Seconds since 1970, to the nearest microsecond. `None` if there is no such time of tids.
 pub(crate) fn time_of_unix(seconds: f64) -> Option<String> {
-    let microseconds = (seconds * 1e6).round_ties_even();
+    // The whole seconds apart, as Python does: their product would be rounded before.
+    let whole = seconds.trunc();
+    let microseconds = whole * 1e6 + ((seconds - whole) * 1e6).round_ties_even();
     // Beyond 2^53 not every number of microseconds is one.
     if !(0.0..9e15).contains(&microseconds) {
         return None;
@@ -59,6 +61,8 @@ mod tests {
         }
         let timestamp = 1_795_377_013.596_874_5;
         assert_eq!(time_of_unix(timestamp).as_deref(), Some("2026-11-22 19:50:13.596874"));
+        let timestamp = 1_795_377_013.788_723_5;
+        assert_eq!(time_of_unix(timestamp).as_deref(), Some("2026-11-22 19:50:13.788723"));
         assert_eq!(time_of_unix(60.0).as_deref(), Some("1970-01-01 00:01:00"));
         for impossible in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
             assert_eq!(time_of_unix(impossible), None);
