@@ -17,8 +17,7 @@ const TIDS_AHEAD_LOW: Duration = Duration::from_millis(750);
 /// the greatest one, so one that is far in the future would stay with the database for ever.
 const CHOSEN_AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// New oids follow what is stored, unless that is so close to the last oid of all: nobody uses up
-/// all oids with one of its own.
+/// New oids follow what is stored, so nobody may store one that leaves fewer: it would use up all.
 const OIDS_LEFT_MIN: u64 = 1 << 32;
 
 /// Why no id can be given.
@@ -43,9 +42,6 @@ pub(crate) struct Ids {
     first_tid: Tid,
     /// The greatest oid that was given out or stored.
     last_oid: Oid,
-    /// The greatest one that new ones have to follow: of what storages had when they were asked,
-    /// and of what was stored since and leaves enough. What leaves too little is far above.
-    followed_oid: Oid,
     /// The greatest tid or ttid that was given out, or may have been by an earlier master.
     used_tid: Tid,
     /// The greatest oid that was given out, or may have been by an earlier master.
@@ -69,7 +65,6 @@ impl Ids {
             last_tid: Tid::ZERO,
             first_tid: Tid::MAX,
             last_oid: Oid::ZERO,
-            followed_oid: Oid::ZERO,
             used_tid: reserved_tid,
             used_oid: reserved_oid,
             reserved_tid,
@@ -86,14 +81,12 @@ impl Ids {
         self.last_tid = Tid::ZERO;
         self.first_tid = Tid::MAX;
         self.last_oid = Oid::ZERO;
-        self.followed_oid = Oid::ZERO;
     }
 
     /// Takes note of what a storage has.
     pub(crate) fn learn(&mut self, last_tid: Option<Tid>, last_oid: Option<Oid>, first_tid: Tid) {
         self.last_tid = self.last_tid.max(last_tid.unwrap_or(Tid::ZERO));
         self.last_oid = self.last_oid.max(last_oid.unwrap_or(Oid::ZERO));
-        self.followed_oid = self.followed_oid.max(self.last_oid);
         self.first_tid = self.first_tid.min(first_tid);
         self.used_tid = self.used_tid.max(self.last_tid);
     }
@@ -196,15 +189,17 @@ impl Ids {
 
     /// What new oids follow.
     fn greatest_oid(&self) -> u64 {
-        self.followed_oid.max(self.used_oid).get()
+        self.last_oid.max(self.used_oid).get()
+    }
+
+    /// Whether enough new oids are left behind this one.
+    pub(crate) fn can_be_followed(oid: Oid) -> bool {
+        u64::MAX - oid.get() >= OIDS_LEFT_MIN
     }
 
     /// Takes note of an oid that was committed.
     pub(crate) fn stored_oid(&mut self, oid: Oid) {
         self.last_oid = self.last_oid.max(oid);
-        if u64::MAX - oid.get() >= OIDS_LEFT_MIN {
-            self.followed_oid = self.followed_oid.max(oid);
-        }
     }
 
     /// Up to where tids should be reserved, if little is left. The log is to be asked for that.
@@ -324,18 +319,5 @@ mod tests {
         assert_eq!(ids.next_oids(2).unwrap(), [greatest + 1, greatest + 2].map(Oid::new).into());
         assert_eq!(ids.next_oids(3).unwrap().iter().last(), Some(Oid::MAX));
         assert_eq!(ids.next_oids(1), Err(IdError::Exhausted));
-    }
-
-    /// One that a client stores leaves enough for others, or it is not followed.
-    #[test]
-    fn oids_are_not_used_up_by_one_that_is_stored() {
-        let mut ids = Ids::new(Tid::ZERO, Oid::new(100));
-        ids.reserved(Tid::ZERO, Oid::new(1000));
-        ids.stored_oid(Oid::MAX);
-        assert_eq!(ids.last_oid(), Oid::MAX);
-        assert_eq!(ids.next_oids(2).unwrap(), [Oid::new(101), Oid::new(102)].into());
-        assert!(ids.oids_to_reserve().unwrap() < Oid::new(200_000));
-        ids.stored_oid(Oid::new(1 << 40));
-        assert_eq!(ids.next_oids(2), Err(IdError::Reserve((1 << 40) + 2)));
     }
 }

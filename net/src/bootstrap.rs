@@ -146,7 +146,7 @@ impl Bootstrap {
                 node_type: NodeType::Master,
                 nid: Some(master),
                 your_nid: Some(nid),
-            } => {
+            } if nid.node_type() == Some(self.identity.node_type) => {
                 self.link = None;
                 self.attempts = 0;
                 self.identity.nid = Some(nid);

@@ -108,7 +108,11 @@ impl Client {
                 self.read(Purpose::UndoData { ttid, oid }, Place::Oid(oid), message);
             }
             // It did not exist before.
-            None if is_current => self.write(ttid, oid, NewWrite::of(current_serial, None)),
+            // Others have to be told of it, unlike of a deletion.
+            None if is_current => {
+                let write = NewWrite { kind: Kind::Store, ..NewWrite::of(current_serial, None) };
+                self.write(ttid, oid, write);
+            }
             Some(undo_serial) => self.undo_conflict(ttid, oid, current_serial, undo_serial),
             None => {
                 let error = self.undo_failure(ttid, Some(oid), UndoFailure::Changed);

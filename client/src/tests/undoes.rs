@@ -56,7 +56,7 @@ fn earlier_data_is_stored_again() {
 }
 
 #[test]
-fn an_undone_creation_deletes() {
+fn an_undone_creation_is_told_to_others() {
     let mut world = World::readable(&[&[1], &[2]]);
     let ttid = world.begin(1002);
     let token = undo(&mut world, ttid);
@@ -72,7 +72,7 @@ fn an_undone_creation_deletes() {
     world.submit(Request::Finish { ttid });
     let finish = world.take(MASTER, "AskFinishTransaction").message;
     let Message::AskFinishTransaction { oids, deleted, .. } = finish else { panic!() };
-    assert_eq!((oids.len(), deleted.len()), (0, 1));
+    assert_eq!((oids, deleted), (vec![oid(4)].into(), Vec::new()), "others are told of it");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::delayed::Awaited;
 use super::serving::Operation;
 use super::transactions::{Finish, Transaction};
 use crate::cluster::Cluster;
+use crate::ids::Ids;
 use crate::log::Command;
 use crate::wire::Asked;
 
@@ -86,6 +87,11 @@ impl Operation {
             return self.incomplete(cluster, link, id, ttid);
         }
         let partitions = cluster.table().partitions();
+        let (mut changed, oid_max) = places(&request.oids, partitions);
+        if let Some(oid) = oid_max.filter(|oid| !Ids::can_be_followed(*oid)) {
+            let text = format!("oid {oid} is one of the last: no new ones could follow it");
+            return cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
+        }
         let tid = match chosen {
             true => Tid::new(ttid.get()),
             false => match cluster.ids.next_tid(cluster.now.unix, ttid, partitions) {
@@ -96,7 +102,6 @@ impl Operation {
             },
         };
         cluster.reserve_ids();
-        let (mut changed, oid_max) = places(&request.oids, partitions);
         changed.extend(&request.deleted);
         let mut touched = changed.clone();
         touched.extend(&request.checked);
@@ -111,6 +116,7 @@ impl Operation {
         if chosen {
             cluster.ids.chosen_tid(tid);
         }
+        self.drop_at_newcomers(cluster, ttid, readiness);
         ask_to_lock(cluster, ttid, tid, request.pack.as_ref(), &involved);
         let finish = Finish {
             tid,
@@ -233,6 +239,16 @@ impl Operation {
         let cells = touched.iter().flat_map(|partition| table.cells(*partition));
         let is_ready = |nid: &Nid| self.ready.get(nid).is_some_and(|since| *since <= readiness);
         cells.map(|cell| cell.nid).filter(is_ready).collect()
+    }
+
+    /// Storages that became ready after the transaction began take no part in it. What they have of
+    /// it all the same they will get in another way.
+    fn drop_at_newcomers(&self, cluster: &mut Cluster, ttid: Ttid, readiness: u64) {
+        for (nid, _) in self.ready.iter().filter(|(_, since)| **since > readiness) {
+            if let Some(link) = cluster.nodes.link(*nid) {
+                cluster.wire.send(link, &Message::AbortTransaction { ttid, nids: Vec::new() });
+            }
+        }
     }
 
     /// The transaction cannot be committed: it is dropped at once.

@@ -236,11 +236,11 @@ fn too_many_oids_or_none() {
     let ttid = world.begin("c3");
     world.skip("s1");
     world.finish("c3", ttid, &[u64::MAX]);
-    world.lock("s1");
-    world.finished("c3");
-    // The others follow what was given out, as long as the greatest one leaves none.
-    world.ask("c3", Message::AskNewOIDs { count: 1 });
-    let answer = world.until_answer("c3");
+    refused(&mut world, "c3", ErrorCode::ProtocolError);
+    // It would leave no oids to be given out, from the next start on.
+    world.join_client("c4");
+    world.ask("c4", Message::AskNewOIDs { count: 1 });
+    let answer = world.until_answer("c4");
     assert_eq!(answer, Message::AnswerNewOIDs { oids: vec![Oid::new(1)].into() });
 }
 

@@ -48,8 +48,9 @@ fn ids_that_clients_choose_leave_the_others_alone() {
             pack: None,
         },
     );
-    world.lock("s1");
-    world.finished("c1");
+    let Message::Error { text, .. } = world.until_answer("c1") else { panic!() };
+    assert!(String::from_utf8_lossy(&text).contains("one of the last"), "{text:?}");
+    world.join_client("c1");
     let oids = |world: &mut World| {
         world.ask("c1", Message::AskNewOIDs { count: 2 });
         match world.until_answer("c1") {
