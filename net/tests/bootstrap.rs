@@ -138,6 +138,17 @@ fn whatever_else_a_master_says_the_next_one_is_tried() {
 }
 
 #[test]
+fn an_id_that_is_of_no_such_node_is_not_taken() {
+    for nid in [0, -0x2000_0001, -0x1000_0001] {
+        let mut search = Search::begin(&[1]);
+        let (_, link) = search.opens();
+        assert_eq!(search.answers(link, &accepted(nid)), BootstrapStep::Searching, "{nid}");
+        assert_eq!(search.bootstrap.identity().nid, None);
+        search.opens();
+    }
+}
+
+#[test]
 fn a_request_on_a_connection_that_just_failed_comes_back() {
     let mut links = Links::<u32>::new(Duration::ZERO);
     let link = links.connect(NOW, &address(1));
