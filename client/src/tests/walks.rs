@@ -135,6 +135,27 @@ fn the_undo_log_merges_what_all_storages_have() {
 }
 
 #[test]
+fn commits_meanwhile_do_not_shorten_the_undo_log() {
+    let mut world = World::readable(&[&[1]]);
+    let token = world.submit(Request::UndoLog { before: None, first: 0, last: 3 });
+    let last_tid = world.client.last_tid().unwrap().get();
+    let answer = |numbers: &[u64]| Message::AnswerTIDs {
+        tids: numbers.iter().map(|number| tid(*number)).collect(),
+    };
+    // One that is not seen yet. Until the next page is asked for, there are three more.
+    world.reply(1, "AskTIDs", answer(&[last_tid + 1, 8, 5]));
+    let asked = world.reply(1, "AskTIDs", answer(&[last_tid + 1, 8, 5]));
+    assert!(matches!(asked, Message::AskTIDs { first: 3, last: 6, .. }));
+    let asked = world.reply(1, "AskTIDs", answer(&[4, 2]));
+    assert!(matches!(asked, Message::AskTIDs { first: 6, last: 9, .. }));
+    for _ in 0..3 {
+        reply_information(&mut world, 1);
+    }
+    let expected = [8, 5, 4].map(information).to_vec();
+    world.assert_done(token, Ok(Answer::UndoLog(expected)));
+}
+
+#[test]
 fn a_history_has_nothing_that_the_caller_does_not_see() {
     let mut world = World::readable(&[&[1]]);
     let revisions = |numbers: &[u64]| Message::AnswerObjectHistory {

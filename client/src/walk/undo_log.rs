@@ -48,8 +48,11 @@ enum Stage {
 #[derive(Default)]
 struct Told {
     all: u64,
-    /// Of those that are seen.
+    /// Of those that are seen. What is told again, because newer ones came before it meanwhile, is
+    /// not counted again.
     seen: u64,
+    /// The oldest one.
+    oldest: Option<Tid>,
 }
 
 impl UndoLogWalk {
@@ -73,9 +76,11 @@ impl UndoLogWalk {
     /// are seen.
     fn take(&mut self, told: &mut Told, tids: &[Tid], partition: PartitionId) -> Option<Message> {
         let before = self.before.unwrap_or(Tid::MAX);
+        let before = told.oldest.map_or(before, |oldest| oldest.min(before));
         let seen = tids.iter().copied().filter(|tid| *tid < before);
         told.seen += seen.clone().count() as u64;
         told.all += tids.len() as u64;
+        told.oldest = tids.last().copied().map(|last| last.min(before)).or(told.oldest);
         self.tids.extend(seen);
         let is_end = (tids.len() as u64) < self.last.min(LENGTH_MAX);
         (!is_end && told.seen < self.last).then(|| self.message(told, partition))
