@@ -210,6 +210,10 @@ impl Machine for Client {
         }
     }
 
+    fn invariants(&self) {
+        Self::invariants(self);
+    }
+
     fn links(&mut self) -> &mut Links<Note> {
         &mut self.links
     }

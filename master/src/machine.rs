@@ -125,6 +125,9 @@ impl Master {
 
     /// Panics if an invariant does not hold.
     pub fn invariants(&self) {
+        if self.exit.is_some() {
+            return;
+        }
         self.cluster.invariants();
         assert!(self.cluster.state == self.phase.state(), "the state announced is the present one");
         if let Phase::Running(operation) = &self.phase {
@@ -455,9 +458,13 @@ impl Machine for Master {
             self.settle();
         }
         self.work();
-        if cfg!(debug_assertions) && self.exit.is_none() {
+        if cfg!(debug_assertions) {
             self.invariants();
         }
+    }
+
+    fn invariants(&self) {
+        Self::invariants(self);
     }
 
     fn links(&mut self) -> &mut Links<Asked> {

@@ -128,4 +128,8 @@ pub trait Machine {
     /// Whether it has come to its end. What its connections have still to send is sent then, as
     /// far as that goes within some seconds.
     fn exit(&mut self) -> Option<Self::Exit>;
+
+    /// Panics if something does not hold that always has to hold between events. For tests: it
+    /// looks at everything.
+    fn invariants(&self) {}
 }

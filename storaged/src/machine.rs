@@ -391,6 +391,10 @@ impl Machine for Storage {
         }
     }
 
+    fn invariants(&self) {
+        Self::invariants(self);
+    }
+
     fn links(&mut self) -> &mut Links<Asked> {
         &mut self.links
     }

@@ -22,6 +22,9 @@ pub trait Node: Any {
     /// When it wants [`Event::Timer`].
     fn deadline(&self) -> Option<Duration>;
 
+    /// Panics if something does not hold that always has to.
+    fn invariants(&self);
+
     /// Why it has come to its end, if it has.
     fn exit(&mut self) -> Option<String>;
 }
@@ -48,6 +51,10 @@ where
 
     fn deadline(&self) -> Option<Duration> {
         Machine::deadline(self)
+    }
+
+    fn invariants(&self) {
+        Machine::invariants(self);
     }
 
     fn exit(&mut self) -> Option<String> {
