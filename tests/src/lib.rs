@@ -7,6 +7,8 @@
 //!   any size;
 //! - [`script`]: conversations of one machine with scripted peers, run by `tests/scripts.rs`;
 //!   [`settings`] has the kinds of machines;
+//! - [`world`]: a whole cluster in one thread, on simulated time, network and disks;
+//! - [`sim`]: such a cluster with programs and faults, run on one seed after the other;
 //! - [`Node`]: a machine of any kind; [`open_database`]: its database, on a disk in memory.
 
 mod binary;
@@ -16,6 +18,7 @@ mod node;
 mod process;
 pub mod script;
 pub mod settings;
+pub mod sim;
 mod sources;
 mod storage;
 pub mod tidy;

@@ -21,17 +21,17 @@ const NAME: &str = "world";
 const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// Where the master is.
-pub(super) fn master_address() -> Address {
+pub(crate) fn master_address() -> Address {
     address(1000)
 }
 
 /// Where a storage is; they are counted from 1.
-pub(super) fn storage_address(number: u32) -> Address {
+pub(crate) fn storage_address(number: u32) -> Address {
     address(2000 + number)
 }
 
 /// Where a client is; they are counted from 1.
-pub(super) fn client_address(number: u32) -> Address {
+pub(crate) fn client_address(number: u32) -> Address {
     address(3000 + number)
 }
 
@@ -40,15 +40,15 @@ fn address(port: u32) -> Address {
 }
 
 /// Starts a master.
-pub(super) struct MasterHost {
+pub(crate) struct MasterHost {
     /// Partitions of the new database.
-    pub(super) partitions: u32,
+    pub(crate) partitions: u32,
     /// Replicas of the new database.
-    pub(super) replicas: u32,
+    pub(crate) replicas: u32,
     /// Storages that make the new database.
-    pub(super) storages: u32,
+    pub(crate) storages: u32,
     /// Of what is random.
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Host for MasterHost {
@@ -71,9 +71,9 @@ impl Host for MasterHost {
 }
 
 /// Starts a storage.
-pub(super) struct StorageHost {
+pub(crate) struct StorageHost {
     /// Which one.
-    pub(super) number: u32,
+    pub(crate) number: u32,
 }
 
 impl Host for StorageHost {
@@ -105,7 +105,7 @@ impl Host for StorageHost {
 }
 
 /// A client for a program.
-pub(super) fn client(seed: u64, now: Now) -> Client {
+pub(crate) fn client(seed: u64, now: Now) -> Client {
     let options = ClientOptions {
         reconnect_delay: RECONNECT_DELAY,
         seed,

@@ -16,22 +16,31 @@
 //! comes for it waits. What a machine wanted to send in the event in which its disk crashed is
 //! never sent.
 //!
-//! **Not simulated**: hosts that cannot reach each other while connections stay, clocks that
-//! differ, reads that fail.
+//! **Obstacles.** [`World::block`] lets nothing through in one direction while connections stay,
+//! [`World::half_open`] tells only one end that they broke, [`World::refuse`] refuses new ones.
+//! [`World::delay_network`] and [`World::delay_disk`] make slow. [`World::drift`] and
+//! [`World::jump`] make clocks wrong.
 
 mod agenda;
 mod audit;
 mod bank;
+mod clock;
 mod cluster;
 mod hosts;
 mod network;
+mod obstacles;
 mod process;
 mod trace;
 mod traffic;
 mod whole;
+mod witness;
 
 pub use audit::{Auditor, Findings};
 pub use bank::{Fate, Ledger, Teller};
 pub use cluster::{Cluster, ClusterOptions};
+pub(crate) use hosts::{
+    MasterHost, StorageHost, client, client_address, master_address, storage_address,
+};
 pub use process::{Actor, Host, ProcessId};
 pub use whole::World;
+pub use witness::Witness;

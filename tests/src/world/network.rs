@@ -80,6 +80,9 @@ impl End {
 /// A connection; an end that is `None` is not there yet, or closed.
 pub(super) struct Connection {
     pub(super) target: Address,
+    pub(super) opened_by: ProcessId,
+    /// One end has broken and the other one does not know.
+    pub(super) is_half_open: bool,
     opener: Option<End>,
     acceptor: Option<End>,
 }
@@ -89,6 +92,16 @@ impl Connection {
         match side {
             Side::Opener => self.opener.as_mut(),
             Side::Acceptor => self.acceptor.as_mut(),
+        }
+    }
+
+    /// Which end a process has.
+    pub(super) fn side_of(&self, process: ProcessId) -> Option<Side> {
+        let has = |end: &Option<End>| end.as_ref().is_some_and(|end| end.process == process);
+        match (has(&self.opener), has(&self.acceptor)) {
+            (true, _) => Some(Side::Opener),
+            (false, true) => Some(Side::Acceptor),
+            (false, false) => None,
         }
     }
 
@@ -119,7 +132,9 @@ impl Network {
         self.opened += 1;
         let id = ConnectionId(self.opened);
         let opener = Some(End::new(process, link));
-        self.connections.insert(id, Connection { target, opener, acceptor: None });
+        let connection =
+            Connection { target, opened_by: process, is_half_open: false, opener, acceptor: None };
+        self.connections.insert(id, connection);
         self.ends.insert((process, link), (id, Side::Opener));
         id
     }
@@ -146,6 +161,11 @@ impl Network {
         let from = (process, LinkId::accepted(0));
         let links = self.ends.range(from..).take_while(|((other, _), _)| *other == process);
         links.map(|((_, link), _)| *link).collect()
+    }
+
+    /// Whether some process has one end of a connection that is broken, and does not know.
+    pub(super) fn has_half_open(&self) -> bool {
+        self.connections.values().any(|connection| connection.is_half_open)
     }
 
     /// Connections between two processes.

@@ -7,6 +7,7 @@ use engine::disk::MemoryDisk;
 use model::Now;
 use net::{Address, Event};
 
+use super::clock::Clock;
 use crate::node::Node;
 
 /// A process of the world. It keeps its id when it is started again.
@@ -36,6 +37,11 @@ pub trait Host {
 pub trait Actor {
     /// Called after each event of the machine.
     fn act(&mut self, node: &mut dyn Node, now: Now);
+
+    /// When it wants to act although nothing happened, by the monotonic clock of its process.
+    fn wake_at(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A process, running or not.
@@ -54,6 +60,11 @@ pub(super) struct Process {
     pub(super) timer: Option<Duration>,
     /// Whether its disk will do what it was asked for.
     pub(super) disk_due: bool,
+    pub(super) clock: Clock,
+    /// What comes from it comes so much later.
+    pub(super) network_delay: Duration,
+    /// What its disk is asked for takes so much longer.
+    pub(super) disk_delay: Duration,
     /// Why it ended by itself.
     pub(super) exit: Option<String>,
 }
@@ -76,6 +87,9 @@ impl Process {
             held: None,
             timer: None,
             disk_due: false,
+            clock: Clock::default(),
+            network_delay: Duration::ZERO,
+            disk_delay: Duration::ZERO,
             exit: None,
         }
     }

@@ -14,12 +14,15 @@ const PIECE_LENGTH_MAX: usize = 64 << 10;
 
 impl World {
     pub(super) fn connect(&mut self, id: ConnectionId) {
+        if self.is_held_up(id, Side::Opener, Happening::Connect { connection: id }) {
+            return;
+        }
         let Some(connection) = self.network.get(id) else { return };
         let target = self.listeners.get(&connection.target).copied();
         let opener = connection.end(Side::Opener).map(|end| end.process);
         let Some(opener) = opener else { return };
         let back = self.elapsed + self.latency();
-        match target.filter(|target| self.is_running(*target)) {
+        match target.filter(|target| self.is_running(*target) && !self.is_refusing(*target)) {
             Some(target) => {
                 let link = self.network.accept(id, target);
                 let connection = self.network.get(id).expect("it was accepted");
@@ -35,6 +38,9 @@ impl World {
 
     /// The next piece of a stream has come to one end.
     pub(super) fn arrive(&mut self, id: ConnectionId, side: Side) {
+        if self.is_held_up(id, side.other(), Happening::Arrive { connection: id, side }) {
+            return;
+        }
         let Some(end) = self.network.get(id).and_then(|found| found.end(side)) else { return };
         end.unread += 1;
         self.read(id, side);
@@ -74,7 +80,12 @@ impl World {
 
     pub(super) fn transmit(&mut self, process: ProcessId, link: LinkId) {
         let Some((id, side)) = self.network.find(process, link) else { return };
-        let receiver = self.network.get(id).and_then(|found| found.end(side.other()));
+        let Some(connection) = self.network.get(id) else { return };
+        if connection.is_half_open {
+            self.transmit_to_nobody(process, link, (id, side));
+            return;
+        }
+        let receiver = connection.end(side.other());
         // What is to be sent on a connection that is not there yet waits until it is.
         let Some(receiver) = receiver else { return };
         let receiving = receiver.process;
@@ -88,9 +99,27 @@ impl World {
         }
         let names = (&*self.processes[process.0].name, &*self.processes[receiving.0].name);
         self.trace.sent(self.elapsed, (id, side), names, &bytes);
+        if let Some(watch) = &mut self.watch {
+            watch.sent((id, side), names, &bytes);
+        }
         while !bytes.is_empty() {
             let length = self.piece_length(bytes.len());
             self.post(id, side.other(), Piece::Bytes(bytes.split_to(length)));
+        }
+    }
+
+    /// The other side does not know the connection any more, and says so.
+    fn transmit_to_nobody(
+        &mut self,
+        process: ProcessId,
+        link: LinkId,
+        (connection, side): (ConnectionId, Side),
+    ) {
+        let node = self.processes[process.0].node.as_mut().expect("it transmits");
+        let is_sending = !node.take_output(link, WINDOW).is_empty();
+        if is_sending {
+            let at = self.elapsed + self.latency() + self.latency();
+            self.agenda.add(at, Happening::Reset { connection, side });
         }
     }
 
@@ -105,9 +134,16 @@ impl World {
         Duration::from_micros(30 + self.random.below(200) + slow)
     }
 
+    /// How much later comes what one side sends.
+    fn delay_from(&mut self, id: ConnectionId, side: Side) -> Duration {
+        let end = self.network.get(id).and_then(|found| found.end(side));
+        end.map(|end| end.process)
+            .map_or(Duration::ZERO, |sender| self.processes[sender.0].network_delay)
+    }
+
     /// Sends a piece to one end, behind what is on its way to it.
     fn post(&mut self, id: ConnectionId, side: Side, piece: Piece) {
-        let at = self.elapsed + self.latency();
+        let at = self.elapsed + self.latency() + self.delay_from(id, side.other());
         let Some(end) = self.network.get(id).and_then(|found| found.end(side)) else { return };
         let at = at.max(end.last_arrival);
         end.last_arrival = at;

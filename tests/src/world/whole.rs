@@ -9,14 +9,12 @@ use net::{Action, Address, Event, LinkId, Signal};
 
 use super::agenda::Agenda;
 use super::network::{ConnectionId, Network, Side};
+use super::obstacles::Obstacles;
 use super::process::{Host, Process, ProcessId};
 use super::trace::Trace;
+use super::witness::{Watch, Witness};
 use crate::node::Node;
 
-/// When the world begins, since 1970: 2026-01-05 12:00:00 UTC.
-const START: Duration = Duration::from_secs(1_767_614_400);
-/// The first moment of the monotonic clock.
-const MONOTONIC_START: Duration = Duration::from_secs(1000);
 /// The least time until something that is due at once happens: time always goes on.
 pub(super) const TICK: Duration = Duration::from_micros(50);
 
@@ -33,6 +31,11 @@ pub(super) enum Happening {
     /// The opener learns that nobody listens.
     Refused {
         connection: ConnectionId,
+    },
+    /// One end of a half-open connection learns that it is broken.
+    Reset {
+        connection: ConnectionId,
+        side: Side,
     },
     /// The next piece of a stream is there.
     Arrive {
@@ -65,11 +68,14 @@ pub struct World {
     pub(super) random: Random,
     pub(super) agenda: Agenda<Happening>,
     pub(super) network: Network,
+    pub(super) obstacles: Obstacles,
     pub(super) processes: Vec<Process>,
     pub(super) listeners: BTreeMap<Address, ProcessId>,
     pub(super) trace: Trace,
+    pub(super) watch: Option<Watch>,
     events: u64,
     restart_delay: Option<Duration>,
+    restarts_ended: bool,
 }
 
 impl World {
@@ -80,11 +86,14 @@ impl World {
             random: Random::from_seed(seed),
             agenda: Agenda::default(),
             network: Network::default(),
+            obstacles: Obstacles::default(),
             processes: Vec::new(),
             listeners: BTreeMap::new(),
             trace: Trace::new(),
+            watch: None,
             events: 0,
             restart_delay: None,
+            restarts_ended: false,
         }
     }
 
@@ -107,14 +116,39 @@ impl World {
         self.events
     }
 
-    /// What clocks say.
-    pub fn now(&self) -> Now {
-        Now { monotonic: MONOTONIC_START + self.elapsed, unix: START + self.elapsed }
+    /// What the clocks of a process say.
+    pub fn now(&self, process: ProcessId) -> Now {
+        self.processes[process.0].clock.now(self.elapsed)
     }
 
     /// What happened last, as text.
     pub fn trace(&self) -> String {
         self.trace.text()
+    }
+
+    /// A hash of all that happened.
+    pub fn trace_hash(&self) -> String {
+        self.trace.hash()
+    }
+
+    /// Shows a witness every packet from now on.
+    pub fn set_witness(&mut self, witness: Box<dyn Witness>) {
+        self.watch = Some(Watch::new(witness));
+    }
+
+    /// Prints everything that happens from now on, to standard error.
+    pub fn print_trace(&mut self) {
+        self.trace.print();
+    }
+
+    /// Leaves packets out of [`World::trace`], which makes everything faster.
+    pub fn leave_out_packets(&mut self) {
+        self.trace.leave_out_packets();
+    }
+
+    /// What a process is called.
+    pub fn name(&self, process: ProcessId) -> String {
+        self.processes[process.0].name.clone()
     }
 
     /// The disk of a process. Another one after each crash.
@@ -149,9 +183,32 @@ impl World {
         self.restart_delay = Some(delay);
     }
 
+    /// Has processes that end by themselves, or whose disks crash, started again after a while.
+    pub fn restart_ended(&mut self, delay: Duration) {
+        self.restart_delay = Some(delay);
+        self.restarts_ended = true;
+    }
+
+    /// Starts nothing again any more.
+    pub fn leave_ended(&mut self) {
+        self.restart_delay = None;
+        self.restarts_ended = false;
+    }
+
+    fn start_ended(&mut self, process: ProcessId) {
+        if let Some(delay) = self.restart_delay.filter(|_| self.restarts_ended) {
+            self.start_after(process, delay);
+        }
+    }
+
+    /// Says something in the trace.
+    pub fn note(&mut self, text: &str) {
+        self.trace.say(self.elapsed, text);
+    }
+
     /// Starts a process.
     pub fn start(&mut self, process: ProcessId) {
-        let now = self.now();
+        let now = self.now(process);
         let found = &mut self.processes[process.0];
         assert!(found.node.is_none(), "{} runs already", found.name);
         found.exit = None;
@@ -166,7 +223,9 @@ impl World {
             Err(text) => {
                 self.say(process, &format!("refuses to start: {text}"));
                 self.processes[process.0].exit = Some(text);
-                self.check_crash(process);
+                if !self.check_crash(process) {
+                    self.start_ended(process);
+                }
             }
         }
     }
@@ -250,17 +309,25 @@ impl World {
         match happening {
             Happening::Connect { connection } => self.connect(connection),
             Happening::Connected { connection } => {
+                let held = Happening::Connected { connection };
+                if self.is_held_up(connection, Side::Acceptor, held) {
+                    return;
+                }
                 let end = self.network.get(connection).and_then(|found| found.end(Side::Opener));
                 if let Some((process, link)) = end.map(|end| (end.process, end.link)) {
                     self.deliver(process, Event::Connected { link });
                 }
             }
             Happening::Refused { connection } => {
+                if self.is_held_up(connection, Side::Acceptor, Happening::Refused { connection }) {
+                    return;
+                }
                 if let Some(end) = self.network.close(connection, Side::Opener) {
                     let reason = String::from("connection refused");
                     self.deliver(end.process, Event::Closed { link: end.link, reason });
                 }
             }
+            Happening::Reset { connection, side } => self.reset(connection, side),
             Happening::Arrive { connection, side } => self.arrive(connection, side),
             Happening::Writable { process, life, link } if self.lives(process, life) => {
                 self.deliver(process, Event::Writable { link });
@@ -290,10 +357,11 @@ impl World {
         self.processes[process.0].timer = None;
         let deadline = self.processes[process.0].node.as_ref().and_then(|node| node.deadline());
         match deadline {
-            Some(deadline) if deadline <= self.now().monotonic => {
+            Some(deadline) if deadline <= self.now(process).monotonic => {
                 self.deliver(process, Event::Timer)
             }
-            _ => self.set_timer(process),
+            // Perhaps it is the actor's.
+            _ => self.after_event(process),
         }
     }
 
@@ -319,12 +387,13 @@ impl World {
             let life = found.life;
             let slow = if self.random.chance(1, 6) { self.random.below(20_000) } else { 0 };
             let delay = Duration::from_micros(20 + self.random.below(200) + slow);
+            let delay = delay + self.processes[process.0].disk_delay;
             self.agenda.add(self.elapsed + delay, Happening::Disk { process, life });
         }
     }
 
     pub(super) fn deliver(&mut self, process: ProcessId, event: Event) {
-        let now = self.now();
+        let now = self.now(process);
         let found = &mut self.processes[process.0];
         let Some(node) = &mut found.node else { return };
         if let Some(held) = &mut found.held {
@@ -336,12 +405,13 @@ impl World {
         }
         self.events += 1;
         node.handle(now, event);
+        node.invariants();
         self.after_event(process);
     }
 
     /// Carries out what a machine wants after an event.
     fn after_event(&mut self, process: ProcessId) {
-        let now = self.now();
+        let now = self.now(process);
         let found = &mut self.processes[process.0];
         let Some(node) = &mut found.node else { return };
         if let Some(actor) = &mut found.actor {
@@ -361,6 +431,7 @@ impl World {
             found.host.close(node.expect("it has just come to its end"), &exit);
             found.exit = Some(exit);
             found.disk = found.disk.keep_all();
+            self.start_ended(process);
             return;
         }
         self.set_timer(process);
@@ -380,12 +451,13 @@ impl World {
         has_crashed
     }
 
-    fn set_timer(&mut self, process: ProcessId) {
+    pub(super) fn set_timer(&mut self, process: ProcessId) {
         let earliest = self.elapsed + TICK;
         let found = &mut self.processes[process.0];
         let Some(node) = &found.node else { return };
-        let Some(deadline) = node.deadline() else { return };
-        let at = deadline.saturating_sub(MONOTONIC_START).max(earliest);
+        let wake = found.actor.as_ref().and_then(|actor| actor.wake_at());
+        let Some(deadline) = node.deadline().into_iter().chain(wake).min() else { return };
+        let at = found.clock.when(deadline).max(earliest);
         if found.timer.is_none_or(|timer| timer > at) {
             found.timer = Some(at);
             let life = found.life;
@@ -400,7 +472,8 @@ impl World {
             match action {
                 Action::Connect { link, address, at } => {
                     let connection = self.network.open(process, link, address);
-                    let at = at.saturating_sub(MONOTONIC_START).max(self.elapsed) + self.latency();
+                    let at = self.processes[process.0].clock.when(at).max(self.elapsed);
+                    let at = at + self.latency();
                     self.agenda.add(at, Happening::Connect { connection });
                 }
                 Action::Transmit { link } => self.transmit(process, link),

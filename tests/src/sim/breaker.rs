@@ -1,0 +1,222 @@
+//! Lets faults happen at their time, and ends them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::disk::MemoryDisk;
+use model::Random;
+
+use super::fault::{Fault, FaultKind, Target};
+use super::nodes::Nodes;
+use crate::world::{ProcessId, World};
+
+/// Lets faults happen, and ends them.
+pub(super) struct Breaker {
+    nodes: Nodes,
+    faults: Vec<Fault>,
+    /// What is to be done, by time: in order, with the fault by its index.
+    due: BTreeMap<(Duration, usize), Step>,
+    random: Random,
+    /// Whether the master's directory was lost since somebody asked.
+    lost_directory: bool,
+    /// How many faults have happened, by kind.
+    counts: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Begin,
+    End,
+}
+
+impl Breaker {
+    pub(super) fn new(nodes: &Nodes, faults: &[Fault], seed: u64) -> Self {
+        let due = faults.iter().enumerate().map(|(index, fault)| ((fault.at, index), Step::Begin));
+        Self {
+            nodes: nodes.clone(),
+            faults: faults.to_vec(),
+            due: due.collect(),
+            random: Random::from_seed(seed).split(),
+            lost_directory: false,
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// When something is to be done next.
+    pub(super) fn next_at(&self) -> Option<Duration> {
+        self.due.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// How many faults have happened, by kind.
+    pub(super) fn counts(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counts
+    }
+
+    /// Whether the master's directory was lost since this was asked.
+    pub(super) fn take_lost_directory(&mut self) -> bool {
+        std::mem::take(&mut self.lost_directory)
+    }
+
+    /// Does what is due.
+    pub(super) fn act(&mut self, world: &mut World) {
+        while let Some(entry) = self.due.first_entry()
+            && entry.key().0 <= world.elapsed()
+        {
+            let ((_, index), step) = entry.remove_entry();
+            let fault = self.faults[index];
+            match step {
+                Step::Begin if self.begin(world, fault) => {
+                    world.note(&format!("fault: {fault}"));
+                    *self.counts.entry(fault.kind.name()).or_default() += 1;
+                    self.due.insert((world.elapsed() + fault.lasts, index), Step::End);
+                }
+                Step::Begin => {}
+                Step::End => self.end(world, fault.kind),
+            }
+        }
+    }
+
+    /// Ends all faults, and starts whatever does not run.
+    pub(super) fn heal(&mut self, world: &mut World) {
+        world.note("all faults end");
+        for ((_, index), step) in std::mem::take(&mut self.due) {
+            if step == Step::End {
+                self.end(world, self.faults[index].kind);
+            }
+        }
+        world.clear_network();
+        for process in self.nodes.all() {
+            world.disk(process).set_capacity(None);
+            world.delay_disk(process, Duration::ZERO);
+            world.drift(process, 0);
+            if !world.is_running(process) {
+                world.start_after(process, Duration::from_millis(1));
+            }
+        }
+    }
+
+    fn process(&self, target: Target) -> ProcessId {
+        let found = match target {
+            Target::Master => Some(&self.nodes.master),
+            Target::Storage(index) => self.nodes.storages.get(index as usize),
+            Target::Program(index) => self.nodes.programs.get(index as usize),
+        };
+        *found.expect("targets are chosen among those that are there")
+    }
+
+    /// Whether it could happen.
+    fn begin(&mut self, world: &mut World, fault: Fault) -> bool {
+        match fault.kind {
+            FaultKind::Cut(a, b) => world.cut(self.process(a), self.process(b)),
+            FaultKind::Stall(from, to) => world.block(self.process(from), self.process(to)),
+            FaultKind::StallBoth(a, b) => {
+                let (a, b) = (self.process(a), self.process(b));
+                world.block(a, b);
+                world.block(b, a);
+            }
+            FaultKind::Isolate(target) => self.for_others(world, target, World::block),
+            FaultKind::Refuse(target) => world.refuse(self.process(target), true),
+            FaultKind::HalfOpen(learns, other) => {
+                world.half_open(self.process(learns), self.process(other));
+            }
+            FaultKind::SlowNetwork(target, by) => world.delay_network(self.process(target), by),
+            FaultKind::Kill(target) => return self.stop(world, target, fault, World::kill),
+            FaultKind::PowerCut(target) => return self.stop(world, target, fault, World::crash),
+            FaultKind::MasterGone => return self.lose_master(world, fault),
+            FaultKind::Pause(target) => {
+                let process = self.process(target);
+                if !world.is_running(process) {
+                    return false;
+                }
+                world.pause(process);
+            }
+            FaultKind::SlowDisk(target, by) => world.delay_disk(self.process(target), by),
+            FaultKind::Disk(target, after, fault) => {
+                let disk = world.disk(self.process(target));
+                let number = match fault {
+                    engine::disk::Fault::ReadError => disk.reads(),
+                    _ => disk.operations(),
+                };
+                disk.schedule(number + after, fault);
+            }
+            FaultKind::Full(target, left) => {
+                let disk = world.disk(self.process(target));
+                disk.set_capacity(Some(disk.allocated_bytes() + left));
+            }
+            FaultKind::Drift(target, parts) => world.drift(self.process(target), parts),
+            FaultKind::Forward(target, by) => world.jump(self.process(target), true, by),
+            FaultKind::Back(target, by) => world.jump(self.process(target), false, by),
+        }
+        true
+    }
+
+    fn end(&self, world: &mut World, kind: FaultKind) {
+        match kind {
+            FaultKind::Stall(from, to) => world.unblock(self.process(from), self.process(to)),
+            FaultKind::StallBoth(a, b) => {
+                let (a, b) = (self.process(a), self.process(b));
+                world.unblock(a, b);
+                world.unblock(b, a);
+            }
+            FaultKind::Isolate(target) => self.for_others(world, target, World::unblock),
+            FaultKind::Refuse(target) => world.refuse(self.process(target), false),
+            FaultKind::SlowNetwork(target, _) => {
+                world.delay_network(self.process(target), Duration::ZERO);
+            }
+            FaultKind::Pause(target) => world.resume(self.process(target)),
+            FaultKind::SlowDisk(target, _) => {
+                world.delay_disk(self.process(target), Duration::ZERO)
+            }
+            FaultKind::Full(target, _) => world.disk(self.process(target)).set_capacity(None),
+            FaultKind::Drift(target, _) => world.drift(self.process(target), 0),
+            FaultKind::Cut(..)
+            | FaultKind::HalfOpen(..)
+            | FaultKind::Kill(_)
+            | FaultKind::PowerCut(_)
+            | FaultKind::MasterGone
+            | FaultKind::Disk(..)
+            | FaultKind::Forward(..)
+            | FaultKind::Back(..) => {}
+        }
+    }
+
+    fn for_others(
+        &self,
+        world: &mut World,
+        target: Target,
+        act: fn(&mut World, ProcessId, ProcessId),
+    ) {
+        let process = self.process(target);
+        for other in self.nodes.all() {
+            if other != process {
+                act(world, process, other);
+                act(world, other, process);
+            }
+        }
+    }
+
+    fn stop(
+        &self,
+        world: &mut World,
+        target: Target,
+        fault: Fault,
+        stop: fn(&mut World, ProcessId),
+    ) -> bool {
+        let process = self.process(target);
+        let runs = world.is_running(process);
+        if runs {
+            stop(world, process);
+            world.start_after(process, fault.lasts);
+        }
+        runs
+    }
+
+    fn lose_master(&mut self, world: &mut World, fault: Fault) -> bool {
+        let runs = self.stop(world, Target::Master, fault, World::kill);
+        if runs {
+            world.set_disk(self.nodes.master, MemoryDisk::new(self.random.next_u64()));
+            self.lost_directory = true;
+        }
+        runs
+    }
+}

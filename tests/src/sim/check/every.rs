@@ -1,0 +1,32 @@
+//! All rules.
+
+use super::databases::Databases;
+use super::truth::Truth;
+use super::{bank, commits, counters, indexes, logs, order, reads, replicas, skew, told, undo};
+use super::{walks, writes};
+use crate::sim::{Broken, History};
+
+/// Checks all rules.
+///
+/// # Errors
+/// The first one that does not hold.
+pub fn all(history: &History, databases: &Databases) -> Result<(), Broken> {
+    indexes::check(databases)?;
+    let truth = replicas::check(databases)?;
+    against(history, &truth)
+}
+
+/// Checks what programs did and saw against what is committed.
+pub(super) fn against(history: &History, truth: &Truth) -> Result<(), Broken> {
+    commits::check(history, truth)?;
+    order::check(history, truth)?;
+    writes::check(history, truth)?;
+    reads::check(history, truth)?;
+    walks::check(history, truth)?;
+    told::check(history, truth)?;
+    undo::check(history, truth)?;
+    bank::check(truth)?;
+    logs::check(truth)?;
+    counters::check(truth)?;
+    skew::check(truth)
+}

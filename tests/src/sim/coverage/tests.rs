@@ -1,0 +1,58 @@
+//! Tests of the counters.
+
+use std::collections::BTreeSet;
+
+use model::Ttid;
+use net::{ErrorCode, Message};
+
+use super::reach::{UNREACHABLE, matches};
+use super::{Coverage, all_points, reason_not_to_reach};
+
+#[test]
+fn points_come_from_the_declarations() {
+    let points = all_points();
+    for point in [
+        "packet AskFinalTID M > S",
+        "packet AskFinalTID C > M",
+        "packet AnswerFinalTID S > C",
+        "packet AbortTransaction M > S",
+        "packet NotifyClusterInformation M > C",
+        "cluster RUNNING > RECOVERING",
+        "cell UP_TO_DATE > OUT_OF_DATE",
+        "node STORAGE RUNNING > DOWN",
+        "error IncompleteTransaction",
+    ] {
+        assert!(points.contains(point), "{point}");
+        assert_eq!(reason_not_to_reach(point), None, "{point}");
+    }
+    assert!(!points.iter().any(|point| point.contains("AskNodeList")), "it is for admins");
+}
+
+#[test]
+fn each_entry_of_the_list_is_about_something() {
+    let points = all_points();
+    for (entry, _) in UNREACHABLE {
+        assert!(points.iter().any(|point| matches(entry, point)), "{entry}");
+    }
+    let entries: BTreeSet<_> = UNREACHABLE.iter().map(|(entry, _)| entry).collect();
+    assert_eq!(entries.len(), UNREACHABLE.len());
+}
+
+#[test]
+fn what_passes_is_counted() {
+    let mut coverage = Coverage::default();
+    let missing = coverage.missing().len();
+    let ttid = Ttid::new(1);
+    coverage.packet("M1", "S1", &Message::NotifyUnlockInformation { ttid });
+    let text = bytes::Bytes::new();
+    coverage.packet("S1", "C2", &Message::Error { code: ErrorCode::OidNotFound, text });
+    assert!(coverage.unexpected().is_empty());
+    assert_eq!(coverage.missing().len(), missing - 2, "the packet of errors is no point");
+    let mut all = Coverage::default();
+    all.packet("M1", "S1", &Message::NotifyUnlockInformation { ttid });
+    all.add(coverage);
+    let count = all.counts().find(|(point, _)| point.contains("NotifyUnlockInformation"));
+    assert_eq!(count, Some(("packet NotifyUnlockInformation M > S", 2)));
+    all.packet("M1", "S1", &Message::Truncate { tid: model::Tid::ZERO });
+    assert_eq!(all.unexpected(), ["packet Truncate M > S"]);
+}

@@ -1,0 +1,112 @@
+//! What programs did and saw.
+
+mod attempt;
+mod seen;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use model::{Oid, Tid};
+
+pub(crate) use attempt::{Attempt, AttemptId, Fate, Write};
+pub(crate) use seen::{Connection, Found, Read, Synchronized, Walk, Walked};
+
+/// A point in real time: how much was noted before. The simulator is one thread, so what was noted
+/// first happened first.
+pub(crate) type Moment = u64;
+
+/// What all programs of a run did and saw, as they saw it. It knows nothing of databases: what is
+/// true is found there when the run is over, and compared ([`check`](super::check)).
+#[derive(Debug, Default)]
+pub struct History {
+    moment: Moment,
+    has_ended: bool,
+    busy: u64,
+    committed: u64,
+    /// The greatest tid that any program was told is committed.
+    last_acknowledged: Option<Tid>,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) reads: Vec<Read>,
+    pub(crate) walks: Vec<Walk>,
+    /// What clients were told of the last transaction, each life of each client for itself.
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) synchronized: Vec<Synchronized>,
+    /// When the master last forgot which ids it gave out.
+    pub(crate) forgotten: Moment,
+    /// Oids that were given out.
+    pub(crate) new_oids: Vec<Oid>,
+}
+
+impl History {
+    /// An empty one.
+    pub fn new() -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self::default()))
+    }
+
+    /// The master has forgotten which ids it gave out: what nobody stored may be given again.
+    pub fn directory_lost(&mut self) {
+        self.new_oids.clear();
+        self.forgotten = self.moment();
+    }
+
+    /// Tells programs to begin nothing new.
+    pub fn end(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// How many commits programs know of.
+    pub fn commits(&self) -> u64 {
+        self.committed
+    }
+
+    /// Whether no program is in the middle of anything, nor will begin anything.
+    pub fn is_at_rest(&self) -> bool {
+        self.has_ended && self.busy == 0
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// A program begins something.
+    pub(super) fn busy(&mut self) {
+        self.busy += 1;
+    }
+
+    /// It came to an end, whatever end.
+    pub(super) fn idle(&mut self) {
+        self.busy -= 1;
+    }
+
+    /// Now.
+    pub(super) fn moment(&mut self) -> Moment {
+        self.moment += 1;
+        self.moment
+    }
+
+    pub(super) fn last_acknowledged(&self) -> Option<Tid> {
+        self.last_acknowledged
+    }
+
+    pub(super) fn begin(&mut self, name: String) -> AttemptId {
+        let begun = self.moment();
+        self.attempts.push(Attempt::new(name, begun));
+        AttemptId(self.attempts.len() - 1)
+    }
+
+    pub(super) fn attempt(&mut self, id: AttemptId) -> &mut Attempt {
+        &mut self.attempts[id.0]
+    }
+
+    /// What became of an attempt is known, as far as it ever will be.
+    pub(super) fn ended(&mut self, id: AttemptId, fate: Fate) {
+        let moment = self.moment();
+        if let Fate::Committed(tid) = fate {
+            self.committed += 1;
+            self.last_acknowledged = self.last_acknowledged.max(Some(tid));
+        }
+        let attempt = self.attempt(id);
+        attempt.fate = fate;
+        attempt.ended = Some(moment);
+    }
+}

@@ -1,0 +1,184 @@
+//! One run of a simulated cluster.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use net::Signal;
+
+use super::breaker::Breaker;
+use super::broken::Broken;
+use super::check::{self, Databases};
+use super::coverage::{Coverage, Watcher};
+use super::history::History;
+use super::nodes::Nodes;
+use super::setting::Setting;
+use crate::world::World;
+
+/// Simulated time in which a cluster without faults does whatever it has to.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often it is looked whether something is so.
+const GLANCE: Duration = Duration::from_millis(100);
+/// When a process that ended by itself is started again.
+const RESTART_DELAY: Duration = Duration::from_millis(300);
+/// Time in which storages that have lost their master are in operation again.
+const SETTLING: Duration = Duration::from_secs(5);
+/// Commits that programs do once faults have stopped.
+const COMMITS_AFTER: u64 = 20;
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How much happened.
+    pub figures: Figures,
+    /// What happened last, as text.
+    pub trace: String,
+    /// A hash of everything that happened.
+    pub trace_hash: String,
+    /// What was reached.
+    pub coverage: Coverage,
+    /// The rule that does not hold, if any.
+    pub broken: Option<Broken>,
+}
+
+/// What is told of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tracing {
+    /// A hash of everything; of what happened last, only faults and what processes did.
+    Hash,
+    /// What happened last, packets included. This takes longer.
+    Keep,
+    /// Everything, at once, to standard error.
+    Print,
+}
+
+/// How much happened in a run.
+#[derive(Clone, Default, Debug)]
+pub struct Figures {
+    /// Simulated time.
+    pub elapsed: Duration,
+    /// Events that machines handled.
+    pub events: u64,
+    /// Commits that programs know of.
+    pub commits: u64,
+    /// Faults that happened, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+/// Runs a cluster as a setting has it. The same setting gives the same outcome.
+pub fn run(setting: &Setting, tracing: Tracing) -> Outcome {
+    let mut run = Run::new(setting);
+    match tracing {
+        Tracing::Hash => run.world.leave_out_packets(),
+        Tracing::Keep => {}
+        Tracing::Print => run.world.print_trace(),
+    }
+    let result = catch_unwind(AssertUnwindSafe(|| run.whole()));
+    let broken = result.unwrap_or_else(|panic| Err(panicked(&*panic))).err();
+    let figures = Figures {
+        elapsed: run.world.elapsed(),
+        events: run.world.events(),
+        commits: run.history.borrow().commits(),
+        faults: run.breaker.counts().clone(),
+    };
+    let (trace, trace_hash) = (run.world.trace(), run.world.trace_hash());
+    let coverage = run.coverage.take();
+    Outcome { figures, trace, trace_hash, coverage, broken }
+}
+
+struct Run<'a> {
+    setting: &'a Setting,
+    world: World,
+    nodes: Nodes,
+    breaker: Breaker,
+    history: Rc<RefCell<History>>,
+    coverage: Rc<RefCell<Coverage>>,
+}
+
+impl<'a> Run<'a> {
+    fn new(setting: &'a Setting) -> Self {
+        let history = History::new();
+        let mut world = World::new(setting.seed);
+        let nodes = Nodes::add(&mut world, setting, &history);
+        world.restart_ended(RESTART_DELAY);
+        let breaker = Breaker::new(&nodes, &setting.faults, setting.seed);
+        let coverage = Rc::new(RefCell::new(Coverage::default()));
+        world.set_witness(Box::new(Watcher(Rc::clone(&coverage))));
+        Self { setting, world, nodes, breaker, history, coverage }
+    }
+
+    fn whole(&mut self) -> Result<(), Broken> {
+        self.start_all();
+        self.work();
+        self.breaker.heal(&mut self.world);
+        let wanted =
+            (self.history.borrow().commits() + COMMITS_AFTER).max(self.setting.commits_min);
+        self.wait("programs commit", |run| run.history.borrow().commits() >= wanted)?;
+        self.history.borrow_mut().end();
+        self.wait("programs end", |run| run.history.borrow().is_at_rest())?;
+        self.wait("broken connections are noticed", |run| !run.world.has_half_open())?;
+        self.world.run(SETTLING);
+        let disks = self.stop()?;
+        let databases = Databases::open(&disks)?;
+        check::all(&self.history.borrow(), &databases)
+    }
+
+    /// Programs and faults.
+    fn work(&mut self) {
+        let end = self.setting.duration;
+        while self.world.elapsed() < end {
+            let until = self.breaker.next_at().unwrap_or(end).min(end);
+            self.world.run(until.saturating_sub(self.world.elapsed()));
+            self.breaker.act(&mut self.world);
+            if self.breaker.take_lost_directory() {
+                self.history.borrow_mut().directory_lost();
+            }
+        }
+    }
+
+    fn start_all(&mut self) {
+        for process in self.nodes.all() {
+            if !self.world.is_running(process) {
+                self.world.start(process);
+            }
+        }
+    }
+
+    /// Waits until something is so, which it must become.
+    fn wait(&mut self, rule: &str, is_so: impl Fn(&Self) -> bool) -> Result<(), Broken> {
+        let end = self.world.elapsed() + PATIENCE;
+        while !is_so(self) {
+            if self.world.elapsed() > end {
+                return Err(Broken::new(rule, format!("not within {} s", PATIENCE.as_secs())));
+            }
+            self.world.run(GLANCE);
+        }
+        Ok(())
+    }
+
+    /// Stops all storages in good order. Their disks, by name.
+    fn stop(&mut self) -> Result<Vec<(String, engine::disk::MemoryDisk)>, Broken> {
+        self.world.leave_ended();
+        for process in self.nodes.programs.clone() {
+            self.world.kill(process);
+        }
+        for process in self.nodes.storages.clone() {
+            self.world.signal(process, Signal::Terminate);
+        }
+        self.wait("storages end when told to", |run| {
+            !run.nodes.storages.iter().any(|process| run.world.is_running(*process))
+        })?;
+        let storages = self.nodes.storages.iter();
+        let disk = |process| (self.world.name(process), self.world.disk(process).snapshot());
+        Ok(storages.map(|process| disk(*process)).collect())
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Broken {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    Broken::new("machines keep their invariants", text.unwrap_or("a panic without text"))
+}

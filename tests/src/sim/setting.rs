@@ -1,0 +1,69 @@
+//! What a seed decides before a run.
+
+use std::fmt;
+use std::time::Duration;
+
+use model::Random;
+
+use super::fault::{self, Fault, Targets};
+use super::profile::Profile;
+use super::program::Plan;
+
+/// How many faults there are at least, but for some that cannot happen when their time comes.
+const FAULTS_MIN: u64 = 30;
+
+/// Everything that a run depends on, as data: the same setting gives the same run.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Of what is left to chance during the run.
+    pub seed: u64,
+    /// What kinds of faults there are.
+    pub profile: Profile,
+    /// Storages.
+    pub storages: u32,
+    /// Copies of each partition besides the first.
+    pub replicas: u32,
+    /// Partitions.
+    pub partitions: u32,
+    /// Programs.
+    pub plan: Plan,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// How long programs and faults go on, at least, of simulated time.
+    pub duration: Duration,
+    /// How many commits there are to be, at least.
+    pub commits_min: u64,
+}
+
+impl Setting {
+    /// What a seed decides.
+    pub fn choose(seed: u64, profile: Profile) -> Self {
+        let mut random = Random::from_seed(seed);
+        let storages = number(&mut random, 1, 4);
+        let replicas = number(&mut random, 0, 2).min(storages - 1);
+        let partitions = number(&mut random, 1, 8);
+        let plan = Plan::choose(&mut random.split());
+        let duration = Duration::from_secs(60);
+        let programs = u32::try_from(plan.count()).expect("a small number");
+        let targets = Targets { storages, programs };
+        let count = FAULTS_MIN + random.below(40);
+        let faults = fault::choose(&mut random.split(), profile, targets, duration, count);
+        let commits_min = 500;
+        Self { seed, profile, storages, replicas, partitions, plan, faults, duration, commits_min }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, profile, storages, replicas, partitions, plan, faults, duration, .. } =
+            self;
+        write!(f, "seed {seed}, profile {profile}: {storages} storages, {replicas} replicas, ")?;
+        write!(f, "{partitions} partitions, {plan}, ")?;
+        write!(f, "{} faults, {} s", faults.len(), duration.as_secs())
+    }
+}
+
+fn number(random: &mut Random, first: u32, last: u32) -> u32 {
+    let count = u64::from(last - first + 1);
+    first + u32::try_from(random.below(count)).expect("a small number")
+}
