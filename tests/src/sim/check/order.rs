@@ -23,9 +23,10 @@ pub(super) fn check(history: &History, truth: &Truth) -> Result<(), Broken> {
     grows(begun.chain(finished).collect())
 }
 
-/// What an attempt was begun as, and when that was told, unless the master has forgotten it since.
+/// What an attempt was begun as, and when that was told, unless the master has forgotten it since:
+/// what it said before may still have been on its way.
 fn remembered(history: &History, attempt: &Attempt) -> Option<(Ttid, Moment)> {
-    attempt.ttid.filter(|(_, told)| *told > history.forgotten)
+    attempt.ttid.filter(|_| attempt.begun > history.forgotten)
 }
 
 /// An id that was given out: between when it was asked for and when it was told.
