@@ -242,9 +242,12 @@ impl Operation {
     }
 
     /// Storages that became ready after the transaction began take no part in it. What they have of
-    /// it all the same they will get in another way.
-    fn drop_at_newcomers(&self, cluster: &mut Cluster, ttid: Ttid, readiness: u64) {
-        for (nid, _) in self.ready.iter().filter(|(_, since)| **since > readiness) {
+    /// it all the same they will get in another way. Those that wait for its end are told then.
+    fn drop_at_newcomers(&mut self, cluster: &mut Cluster, ttid: Ttid, readiness: u64) {
+        let Some(transaction) = self.transactions.get_mut(ttid) else { return };
+        let newcomers = self.ready.iter().filter(|(_, since)| **since > readiness);
+        let newcomers = newcomers.map(|(nid, _)| nid);
+        for nid in newcomers.filter(|nid| !transaction.replicating.contains(nid)) {
             if let Some(link) = cluster.nodes.link(*nid) {
                 cluster.wire.send(link, &Message::AbortTransaction { ttid, nids: Vec::new() });
             }
