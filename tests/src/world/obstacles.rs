@@ -91,7 +91,7 @@ impl World {
     }
 
     /// All connections between two processes break, but only the first one learns of it at once;
-    /// the other one when it sends something, or after [`KEEPALIVE`].
+    /// the other one when it sends something, or after a minute.
     pub fn half_open(&mut self, learns: ProcessId, other: ProcessId) {
         for id in self.network.between(learns, other) {
             let connection = self.network.get(id).expect("it was found");
