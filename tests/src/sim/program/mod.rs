@@ -1,6 +1,6 @@
 //! Programs that use the cluster.
 //!
-//! A program is an `async` function over a [`Session`], which asks the client that is a machine and
+//! A program is an `async` function over a `Session`, which asks the client that is a machine and
 //! notes down what came of it in the [`History`](super::History). It is polled after each event of
 //! its client, by no executor and no other thread: the same seed gives the same run.
 //!
