@@ -17,9 +17,6 @@ const TIDS_AHEAD_LOW: Duration = Duration::from_millis(750);
 /// the greatest one, so one that is far in the future would stay with the database for ever.
 const CHOSEN_AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// New oids follow what is stored, so nobody may store one that leaves fewer: it would use up all.
-const OIDS_LEFT_MIN: u64 = 1 << 32;
-
 /// Why no id can be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum IdError {
@@ -190,11 +187,6 @@ impl Ids {
     /// What new oids follow.
     fn greatest_oid(&self) -> u64 {
         self.last_oid.max(self.used_oid).get()
-    }
-
-    /// Whether enough new oids are left behind this one.
-    pub(crate) fn can_be_followed(oid: Oid) -> bool {
-        u64::MAX - oid.get() >= OIDS_LEFT_MIN
     }
 
     /// Takes note of an oid that was committed.

@@ -65,6 +65,9 @@ id! {
 impl Oid {
     /// The greatest oid.
     pub const MAX: Self = Self(u64::MAX);
+    /// The greatest oid that may be stored. New oids follow the greatest one that is stored, so one
+    /// that is greater would use up all.
+    pub const STORED_MAX: Self = Self(u64::MAX - (1 << 32));
 }
 
 impl Tid {

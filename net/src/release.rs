@@ -5,16 +5,18 @@
 
 use std::mem;
 use std::sync::OnceLock;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
 use bytes::Bytes;
 
 /// Strings from this length on are given back on the thread.
 const LONG: usize = 1 << 20;
+/// Strings that may wait for the thread. Whoever finds so many gives its own back by itself.
+const WAITING_MAX: usize = 16;
 
 /// Who gives them back, once there was one; `None` if there can be no such thread.
-static RELEASER: OnceLock<Option<Sender<Bytes>>> = OnceLock::new();
+static RELEASER: OnceLock<Option<SyncSender<Bytes>>> = OnceLock::new();
 
 /// A long string that whoever drops it does not have to give back.
 struct Long(Bytes);
@@ -28,8 +30,8 @@ impl AsRef<[u8]> for Long {
 impl Drop for Long {
     fn drop(&mut self) {
         if let Some(releaser) = RELEASER.get_or_init(start) {
-            // If it has ended, the string comes back and is dropped here.
-            let _ = releaser.send(mem::take(&mut self.0));
+            // If it is behind, or has ended, the string comes back and is dropped here.
+            let _ = releaser.try_send(mem::take(&mut self.0));
         }
     }
 }
@@ -42,8 +44,8 @@ pub(crate) fn elsewhere(bytes: Bytes) -> Bytes {
     }
 }
 
-fn start() -> Option<Sender<Bytes>> {
-    let (sender, receiver) = mpsc::channel();
+fn start() -> Option<SyncSender<Bytes>> {
+    let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
     let thread = thread::Builder::new().name("release".to_owned());
     thread.spawn(move || receiver.into_iter().for_each(drop)).ok().map(|_| sender)
 }

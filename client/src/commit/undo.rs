@@ -107,8 +107,7 @@ impl Client {
                 let message = Message::AskObject { oid, at: Some(undo_serial), before: None };
                 self.read(Purpose::UndoData { ttid, oid }, Place::Oid(oid), message);
             }
-            // It did not exist before.
-            // Others have to be told of it, unlike of a deletion.
+            // It did not exist before. Others have to be told, which they are not of deletions.
             None if is_current => {
                 let write = NewWrite { kind: Kind::Store, ..NewWrite::of(current_serial, None) };
                 self.write(ttid, oid, write);

@@ -10,7 +10,6 @@ use super::delayed::Awaited;
 use super::serving::Operation;
 use super::transactions::{Finish, Transaction};
 use crate::cluster::Cluster;
-use crate::ids::Ids;
 use crate::log::Command;
 use crate::wire::Asked;
 
@@ -88,7 +87,7 @@ impl Operation {
         }
         let partitions = cluster.table().partitions();
         let (mut changed, oid_max) = places(&request.oids, partitions);
-        if let Some(oid) = oid_max.filter(|oid| !Ids::can_be_followed(*oid)) {
+        if let Some(oid) = oid_max.filter(|oid| *oid > Oid::STORED_MAX) {
             let text = format!("oid {oid} is one of the last: no new ones could follow it");
             return cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
         }

@@ -104,7 +104,7 @@ fn empty_data_is_data() {
 fn oids_of_the_upper_half_are_as_good_as_others() {
     let mut world = World::operating();
     let client = world.client();
-    for (number, high) in [(100, 1 << 63), (200, u64::MAX)] {
+    for (number, high) in [(100, 1 << 63), (200, Oid::STORED_MAX.get())] {
         world.commit(client, number, high, 0);
         assert_eq!(world.newest(client, high).unwrap().0, number + 4);
     }

@@ -23,6 +23,9 @@ pub(super) struct Breaker {
     counts: BTreeMap<&'static str, u64>,
 }
 
+/// What is done to what one process sends another.
+type Act = fn(&mut World, ProcessId, ProcessId);
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
     Begin,
@@ -109,11 +112,7 @@ impl Breaker {
         match fault.kind {
             FaultKind::Cut(a, b) => world.cut(self.process(a), self.process(b)),
             FaultKind::Stall(from, to) => world.block(self.process(from), self.process(to)),
-            FaultKind::StallBoth(a, b) => {
-                let (a, b) = (self.process(a), self.process(b));
-                world.block(a, b);
-                world.block(b, a);
-            }
+            FaultKind::StallBoth(a, b) => self.both_ways(world, a, b, World::block),
             FaultKind::Isolate(target) => self.for_others(world, target, World::block),
             FaultKind::Refuse(target) => world.refuse(self.process(target), true),
             FaultKind::HalfOpen(learns, other) => {
@@ -153,11 +152,7 @@ impl Breaker {
     fn end(&self, world: &mut World, kind: FaultKind) {
         match kind {
             FaultKind::Stall(from, to) => world.unblock(self.process(from), self.process(to)),
-            FaultKind::StallBoth(a, b) => {
-                let (a, b) = (self.process(a), self.process(b));
-                world.unblock(a, b);
-                world.unblock(b, a);
-            }
+            FaultKind::StallBoth(a, b) => self.both_ways(world, a, b, World::unblock),
             FaultKind::Isolate(target) => self.for_others(world, target, World::unblock),
             FaultKind::Refuse(target) => world.refuse(self.process(target), false),
             FaultKind::SlowNetwork(target, _) => {
@@ -180,12 +175,13 @@ impl Breaker {
         }
     }
 
-    fn for_others(
-        &self,
-        world: &mut World,
-        target: Target,
-        act: fn(&mut World, ProcessId, ProcessId),
-    ) {
+    fn both_ways(&self, world: &mut World, a: Target, b: Target, act: Act) {
+        let (a, b) = (self.process(a), self.process(b));
+        act(world, a, b);
+        act(world, b, a);
+    }
+
+    fn for_others(&self, world: &mut World, target: Target, act: Act) {
         let process = self.process(target);
         for other in self.nodes.all() {
             if other != process {

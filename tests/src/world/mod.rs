@@ -30,6 +30,7 @@ mod hosts;
 mod network;
 mod obstacles;
 mod process;
+mod restarts;
 mod trace;
 mod traffic;
 mod whole;

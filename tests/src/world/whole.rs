@@ -11,6 +11,7 @@ use super::agenda::Agenda;
 use super::network::{ConnectionId, Network, Side};
 use super::obstacles::Obstacles;
 use super::process::{Host, Process, ProcessId};
+use super::restarts::Restarts;
 use super::trace::Trace;
 use super::witness::{Watch, Witness};
 use crate::node::Node;
@@ -74,8 +75,7 @@ pub struct World {
     pub(super) trace: Trace,
     pub(super) watch: Option<Watch>,
     events: u64,
-    restart_delay: Option<Duration>,
-    restarts_ended: bool,
+    pub(super) restarts: Restarts,
 }
 
 impl World {
@@ -92,8 +92,7 @@ impl World {
             trace: Trace::new(),
             watch: None,
             events: 0,
-            restart_delay: None,
-            restarts_ended: false,
+            restarts: Restarts::default(),
         }
     }
 
@@ -176,29 +175,6 @@ impl World {
     pub fn start_after(&mut self, process: ProcessId, delay: Duration) {
         let life = self.processes[process.0].life;
         self.agenda.add(self.elapsed + delay, Happening::Start { process, life });
-    }
-
-    /// Has processes whose disks crash by a fault started again after a while.
-    pub fn restart_crashed(&mut self, delay: Duration) {
-        self.restart_delay = Some(delay);
-    }
-
-    /// Has processes that end by themselves, or whose disks crash, started again after a while.
-    pub fn restart_ended(&mut self, delay: Duration) {
-        self.restart_delay = Some(delay);
-        self.restarts_ended = true;
-    }
-
-    /// Starts nothing again any more.
-    pub fn leave_ended(&mut self) {
-        self.restart_delay = None;
-        self.restarts_ended = false;
-    }
-
-    fn start_ended(&mut self, process: ProcessId) {
-        if let Some(delay) = self.restart_delay.filter(|_| self.restarts_ended) {
-            self.start_after(process, delay);
-        }
     }
 
     /// Says something in the trace.
@@ -354,6 +330,10 @@ impl World {
     }
 
     fn timer(&mut self, process: ProcessId) {
+        // It may have been set to another moment since.
+        if self.processes[process.0].timer != Some(self.elapsed) {
+            return;
+        }
         self.processes[process.0].timer = None;
         let deadline = self.processes[process.0].node.as_ref().and_then(|node| node.deadline());
         match deadline {
@@ -444,7 +424,7 @@ impl World {
         if has_crashed {
             self.crash(process);
             self.processes[process.0].exit = None;
-            if let Some(delay) = self.restart_delay {
+            if let Some(delay) = self.restarts.crashed {
                 self.start_after(process, delay);
             }
         }

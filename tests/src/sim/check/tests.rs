@@ -108,6 +108,10 @@ impl Case {
         ] {
             self.history.walks.push(Walk { reader: reader.clone(), last_tids, walked });
         }
+        // One that began behind all that its walker knew.
+        let walked = Walked::Transactions { tid_min: CHANGED, found: Vec::new() };
+        let last_tids = (MADE, UNDONE);
+        self.history.walks.push(Walk { reader: reader.clone(), last_tids, walked });
         self.history.connections.push(Connection {
             reader: reader.clone(),
             connected: vec![(MADE, Some(MADE))],

@@ -21,8 +21,8 @@ fn one(walk: &Walk, truth: &Truth) -> Result<(), String> {
     let (first, last) = walk.last_tids;
     match &walk.walked {
         Walked::Transactions { tid_min, found } => {
-            let end = found.last().map_or(*tid_min, |(tid, ..)| *tid);
-            let end = end.max(first);
+            // It may begin behind all that the walker knows.
+            let end = found.last().map_or(first, |(tid, ..)| first.max(*tid));
             let range = truth.transactions.range(*tid_min..);
             let wanted = range.take_while(|(tid, _)| **tid <= end);
             let wanted = wanted.map(|(tid, one)| (*tid, one.name(), one.oids.clone()));
