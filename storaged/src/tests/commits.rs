@@ -1,7 +1,7 @@
 //! Commits from the first store to the load of what was stored.
 
 use bytes::Bytes;
-use model::{CellChange, CellState, PartitionTableId};
+use model::{CellChange, CellState, Oid, PartitionTableId};
 use net::{Checksum, Data, ErrorCode, Message};
 
 use super::world::{
