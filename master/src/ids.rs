@@ -175,7 +175,10 @@ impl Ids {
     /// New oids, as many as asked.
     pub(crate) fn next_oids(&mut self, count: u32) -> Result<Oids, IdError> {
         let first = self.greatest_oid();
-        let last = first.checked_add(u64::from(count)).ok_or(IdError::Exhausted)?;
+        let last = first.saturating_add(u64::from(count));
+        if last > Oid::FOLLOWED_MAX.get() {
+            return Err(IdError::Exhausted);
+        }
         if self.is_closed || last > self.reserved_oid.get() {
             return Err(IdError::Reserve(last));
         }
@@ -205,15 +208,16 @@ impl Ids {
 
     /// Up to where oids should be reserved, likewise.
     pub(crate) fn oids_to_reserve(&mut self) -> Option<Oid> {
-        self.more_oids(self.greatest_oid().saturating_add(OIDS_AHEAD / 2))
+        let greatest = Some(self.greatest_oid()).filter(|oid| *oid < Oid::FOLLOWED_MAX.get())?;
+        self.more_oids(greatest.saturating_add(OIDS_AHEAD / 2))
     }
 
     /// Takes note of oids that were asked for and not given: the log is to be asked for this.
     pub(crate) fn more_oids(&mut self, mark: u64) -> Option<Oid> {
-        if self.is_closed || self.requested_oid.get() >= mark {
+        if self.is_closed || self.requested_oid.get() >= mark.min(Oid::FOLLOWED_MAX.get()) {
             return None;
         }
-        self.requested_oid = Oid::new(mark.saturating_add(OIDS_AHEAD));
+        self.requested_oid = Oid::new(mark.saturating_add(OIDS_AHEAD)).min(Oid::FOLLOWED_MAX);
         Some(self.requested_oid)
     }
 
@@ -304,12 +308,18 @@ mod tests {
     #[test]
     fn oids_are_above_all_that_storages_have() {
         let mut ids = Ids::new(Tid::ZERO, Oid::ZERO);
-        let greatest = u64::MAX - 5;
+        let greatest = Oid::FOLLOWED_MAX.get() - 5;
         ids.learn(None, Some(Oid::new(greatest)), Tid::MAX);
         assert_eq!(ids.next_oids(2), Err(IdError::Reserve(greatest + 2)));
-        ids.reserved(Tid::ZERO, Oid::MAX);
+        assert_eq!(ids.more_oids(greatest + 2), Some(Oid::FOLLOWED_MAX));
+        ids.reserved(Tid::ZERO, Oid::FOLLOWED_MAX);
         assert_eq!(ids.next_oids(2).unwrap(), [greatest + 1, greatest + 2].map(Oid::new).into());
-        assert_eq!(ids.next_oids(3).unwrap().iter().last(), Some(Oid::MAX));
+        assert_eq!(ids.next_oids(3).unwrap().iter().last(), Some(Oid::FOLLOWED_MAX));
         assert_eq!(ids.next_oids(1), Err(IdError::Exhausted));
+        // A storage that knows no better says that all are used.
+        let mut ids = Ids::new(Tid::ZERO, Oid::ZERO);
+        ids.learn(None, Some(Oid::new(u64::MAX - 1)), Tid::MAX);
+        assert_eq!(ids.next_oids(1), Err(IdError::Exhausted));
+        assert_eq!(ids.oids_to_reserve(), None);
     }
 }

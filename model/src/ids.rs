@@ -65,9 +65,9 @@ id! {
 impl Oid {
     /// The greatest oid.
     pub const MAX: Self = Self(u64::MAX);
-    /// The greatest oid that may be stored. New oids follow the greatest one that is stored, so one
-    /// that is greater would use up all.
-    pub const STORED_MAX: Self = Self(u64::MAX - (1 << 32));
+    /// The greatest oid that new ones follow. Greater ones may be stored, and are never given out:
+    /// what follows them would be used up at once.
+    pub const FOLLOWED_MAX: Self = Self(u64::MAX - (1 << 32));
 }
 
 impl Tid {

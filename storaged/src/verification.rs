@@ -57,7 +57,8 @@ impl Storage {
         }
     }
 
-    /// The last ids of readable cells: data of cells that were discarded may still be there.
+    /// The last ids of readable cells: data of cells that were discarded may still be there. The last
+    /// oid is the greatest one that new ones follow.
     pub(crate) fn answer_last_ids(&mut self, link: LinkId, id: u32) {
         let partitions = self.readable_partitions();
         let task =
@@ -86,7 +87,7 @@ impl Task for LastIds {
     fn go_on(&mut self, node: &mut Storage, found: Option<Found>) -> Turn {
         if let Some(Found::Bounds(bounds)) = found {
             self.last_tid = self.last_tid.max(bounds.tid_last);
-            self.last_oid = self.last_oid.max(bounds.oid_last);
+            self.last_oid = self.last_oid.max(bounds.oid_followed);
             self.first_tid = self.first_tid.into_iter().chain(bounds.tid_first).min();
         }
         if let Some(partition) = self.partitions.pop() {

@@ -88,6 +88,7 @@ pub(crate) fn bounds(
         all.tid_first = all.tid_first.into_iter().chain(here.tid_first).min();
         all.tid_last = all.tid_last.max(here.tid_last);
         all.oid_last = all.oid_last.max(here.oid_last);
+        all.oid_followed = all.oid_followed.max(here.oid_followed);
     }
     Ok(all)
 }

@@ -204,13 +204,15 @@ pub struct PartitionBounds {
     pub tid_last: Option<Tid>,
     /// Greatest oid, deleted ones included.
     pub oid_last: Option<Oid>,
+    /// Greatest oid up to [`Oid::FOLLOWED_MAX`], likewise.
+    pub oid_followed: Option<Oid>,
 }
 
 /// Finds the bounds of a partition.
 #[derive(Debug)]
 pub struct BoundsLookup {
     snapshot: Snapshot,
-    finds: [Find; 3],
+    finds: [Find; 4],
 }
 
 impl BoundsLookup {
@@ -218,11 +220,13 @@ impl BoundsLookup {
     pub fn new(snapshot: Snapshot, partition: PartitionId) -> Self {
         let a = partition.get();
         let last = Key { a, b: u64::MAX, c: u64::MAX, seq: 0 };
+        let (first, followed) = (Key::first(a, 0, 0), Oid::FOLLOWED_MAX);
         let order = Order::Transactions;
         let finds = [
-            Find::at(order, Scope::Partition, Key::first(a, 0, 0)),
+            Find::at(order, Scope::Partition, first),
             Find::before(order, Scope::Partition, last),
             Find::before(Order::Objects, Scope::Partition, last),
+            Find::before(Order::Objects, Scope::Partition, Key { b: followed.get() + 1, ..first }),
         ];
         Self { snapshot, finds }
     }
@@ -233,14 +237,16 @@ impl Lookup for BoundsLookup {
 
     fn step(&mut self, blocks: &mut Blocks<'_>) -> Result<Step<PartitionBounds>> {
         let source = &mut *blocks.0;
-        let [first, last, oid] = &mut self.finds;
+        let [first, last, oid, followed] = &mut self.finds;
         let first = ready!(first.step(&self.snapshot, source)?).at;
         let last = ready!(last.step(&self.snapshot, source)?).before;
         let oid = ready!(oid.step(&self.snapshot, source)?).before;
+        let followed = ready!(followed.step(&self.snapshot, source)?).before;
         Ok(Step::Done(PartitionBounds {
             tid_first: first.map(|item| Tid::new(item.key.b)),
             tid_last: last.map(|item| Tid::new(item.key.b)),
             oid_last: oid.map(|item| Oid::new(item.key.b)),
+            oid_followed: followed.map(|item| Oid::new(item.key.b)),
         }))
     }
 }

@@ -302,11 +302,15 @@ impl<'a> Asker<'a> {
                 assert_eq!(answer, expected, "tid of ttid {number}/{tid}");
             }
             _ => {
-                let oids = data.objects.range((number, 0, 0)..=(number, u64::MAX, u64::MAX));
+                let last = |last: u64| {
+                    let oids = data.objects.range((number, 0, 0)..=(number, last, u64::MAX));
+                    oids.last().map(|(key, _)| Oid::new(key.1))
+                };
                 let expected = PartitionBounds {
                     tid_first: of_partition().next().map(|(key, _)| Tid::new(key.1)),
                     tid_last: of_partition().next_back().map(|(key, _)| Tid::new(key.1)),
-                    oid_last: oids.last().map(|(key, _)| Oid::new(key.1)),
+                    oid_last: last(u64::MAX),
+                    oid_followed: last(Oid::FOLLOWED_MAX.get()),
                 };
                 let answer = self.ask(BoundsLookup::new(self.snapshot.clone(), partition))?;
                 assert_eq!(answer, expected, "bounds of {number}");

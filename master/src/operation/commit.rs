@@ -87,10 +87,6 @@ impl Operation {
         }
         let partitions = cluster.table().partitions();
         let (mut changed, oid_max) = places(&request.oids, partitions);
-        if let Some(oid) = oid_max.filter(|oid| *oid > Oid::STORED_MAX) {
-            let text = format!("oid {oid} is one of the last: no new ones could follow it");
-            return cluster.wire.refuse(link, id, ErrorCode::ProtocolError, text);
-        }
         let tid = match chosen {
             true => Tid::new(ttid.get()),
             false => match cluster.ids.next_tid(cluster.now.unix, ttid, partitions) {
@@ -280,7 +276,7 @@ fn places(oids: &Oids, partitions: PartitionCount) -> (BTreeSet<PartitionId>, Op
     {
         touched.insert(partitions.of_oid(oid));
     }
-    (touched, oids.iter().max())
+    (touched, oids.iter().filter(|oid| *oid <= Oid::FOLLOWED_MAX).max())
 }
 
 /// Has storages lock a transaction, and sign the pack order that rides on it.
