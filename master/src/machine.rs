@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::disk::Disk;
-use model::{ClusterState, Nid, NodeState, NodeType, Now, Random};
+use model::{ClusterState, Nid, NodeState, NodeType, Now, PartitionTable, Random};
 use net::{ErrorCode, Event, Incoming, LinkId, Links, Machine, Message, Signal};
 
 use crate::administration;
@@ -23,6 +23,7 @@ use crate::options::{MasterExit, MasterOptions};
 use crate::phase::{Next, Phase};
 use crate::recovery::{Impulse, Recovery};
 use crate::stopping::Stopping;
+use crate::table::LiveTable;
 use crate::truncation::{ask_late, truncate_first, truncated};
 use crate::verification::Verification;
 use crate::wire::{Asked, Wire};
@@ -116,6 +117,42 @@ impl Master {
     /// The id of this node.
     pub fn nid(&self) -> Nid {
         self.cluster.nid
+    }
+
+    /// The state of the cluster, as announced.
+    pub fn state(&self) -> ClusterState {
+        self.cluster.state
+    }
+
+    /// The partition table, once there is one.
+    pub fn table(&self) -> Option<&PartitionTable> {
+        self.cluster.table.as_ref().map(LiveTable::table)
+    }
+
+    /// Why the cluster does not start, for people, if that was found: which nodes it waits for.
+    pub fn obstacle(&self) -> Option<String> {
+        match &self.phase {
+            Phase::Recovering(recovery) => recovery.obstacle(),
+            _ => None,
+        }
+    }
+
+    /// Whether something is not durable yet that was decided.
+    pub fn is_writing(&self) -> bool {
+        !self.cluster.ledger.is_settled()
+    }
+
+    /// What has not come to its end, for people: transactions, requests that wait, writes of the
+    /// log. Nothing where nobody commits.
+    pub fn unfinished(&self) -> Vec<String> {
+        let mut unfinished = match &self.phase {
+            Phase::Running(operation) => operation.unfinished(),
+            phase => vec![format!("the cluster is {:?}", phase.state())],
+        };
+        if self.is_writing() {
+            unfinished.push("the log is being written".to_owned());
+        }
+        unfinished
     }
 
     /// Readable when the log may have been written.

@@ -1,9 +1,27 @@
-//! What always holds.
+//! What always holds, and what is left to do.
 
 use crate::machine::Storage;
 use crate::transactions::Phase;
 
 impl Storage {
+    /// What has not come to its end, for people: transactions, their locks, and what waits. Nothing
+    /// where nobody commits.
+    pub fn unfinished(&self) -> Vec<String> {
+        let transactions = self.transactions.iter();
+        let transactions = transactions.map(|(ttid, found)| format!("{ttid} is {:?}", found.phase));
+        let holders = self.write_locks.holders();
+        let holders = holders.map(|(oid, ttid)| format!("{oid} is locked by {ttid}"));
+        let waiting = self.write_locks.waiting().map(|request| format!("{request:?} waits"));
+        let locked = self.read_locks.iter().map(|(tid, ttid)| format!("{ttid} is locked as {tid}"));
+        let reads = self.reads.waited_for().map(|ttid| format!("reads wait for {ttid}"));
+        let deferred = self.deferred.iter().map(|(ttid, oid, _)| format!("{oid} of {ttid} waits"));
+        let retries = self.retries.iter().map(|retry| format!("{retry:?} found no space"));
+        let writes = self.completions.values();
+        let writes = writes.map(|after| format!("{after:?} is to follow a write"));
+        let transactions = transactions.chain(holders).chain(waiting).chain(locked);
+        transactions.chain(reads).chain(deferred).chain(retries).chain(writes).collect()
+    }
+
     /// Panics if an invariant does not hold.
     pub fn invariants(&self) {
         if self.exit.is_some() {

@@ -215,7 +215,8 @@ impl Operation {
             self.happened(Awaited::Failures);
         }
         let mut told = transaction.replicating;
-        told.extend(nids.iter().filter(|nid| self.ready.contains_key(nid)));
+        let serves = |nid: &&Nid| self.ready.contains_key(*nid) || self.starting.contains(*nid);
+        told.extend(nids.iter().filter(serves));
         for nid in &told {
             if let Some(link) = cluster.nodes.link(*nid) {
                 cluster.wire.send(link, &Message::AbortTransaction { ttid, nids: Vec::new() });

@@ -241,7 +241,8 @@ impl Operation {
     fn drop_at_newcomers(&mut self, cluster: &mut Cluster, ttid: Ttid, readiness: u64) {
         let Some(transaction) = self.transactions.get_mut(ttid) else { return };
         let newcomers = self.ready.iter().filter(|(_, since)| **since > readiness);
-        let newcomers = newcomers.map(|(nid, _)| nid);
+        // Those that have not said yet that they are ready may be: clients know of them.
+        let newcomers = newcomers.map(|(nid, _)| nid).chain(&self.starting);
         for nid in newcomers.filter(|nid| !transaction.replicating.contains(nid)) {
             if let Some(link) = cluster.nodes.link(*nid) {
                 cluster.wire.send(link, &Message::AbortTransaction { ttid, nids: Vec::new() });

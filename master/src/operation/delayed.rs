@@ -49,6 +49,11 @@ impl DelayedRequests {
         })
     }
 
+    /// All that wait, with what they ask for.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &'static str)> {
+        self.waiting.values().flatten().map(|delayed| (delayed.link, delayed.message.name()))
+    }
+
     /// Forgets requests of a connection that ended.
     pub(super) fn link_lost(&mut self, link: LinkId) {
         for waiting in self.waiting.values_mut() {

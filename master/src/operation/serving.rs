@@ -149,6 +149,15 @@ impl Operation {
         self.transactions.is_finishing()
     }
 
+    /// Transactions and requests that have not come to their end.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        let transactions = self.transactions.iter();
+        let transactions = transactions.map(|(ttid, _)| format!("{ttid} is pending"));
+        let starting = self.starting.iter().map(|nid| format!("{nid} is starting"));
+        let delayed = self.delayed.iter().map(|(link, name)| format!("{name} of {link:?} waits"));
+        transactions.chain(starting).chain(delayed).collect()
+    }
+
     pub(crate) fn invariants(&self, cluster: &Cluster) {
         self.transactions.invariants();
         for nid in self.ready.keys().chain(&self.starting) {

@@ -64,7 +64,7 @@ impl Recovery {
             return Err(Obstacle::Trouble(trouble));
         }
         let mut storages = cluster.nodes.identified(NodeType::Storage).peekable();
-        if storages.peek().is_none() {
+        if storages.peek().is_none() && cluster.table.is_none() {
             return Err(Obstacle::Waiting("there is no storage node".to_owned()));
         }
         // One that is just being asked, whoever it is, may know of a newer table.

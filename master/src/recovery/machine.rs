@@ -190,6 +190,11 @@ impl Recovery {
         }
     }
 
+    /// What was said last of why it does not start.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        self.explained.as_ref().map(ToString::to_string)
+    }
+
     /// Says once why it does not start.
     fn explain(&mut self, obstacle: Obstacle) {
         if self.explained.as_ref() == Some(&obstacle) {

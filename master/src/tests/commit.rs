@@ -346,6 +346,20 @@ fn nothing_begins_while_a_storage_starts() {
 }
 
 #[test]
+fn a_storage_that_is_just_starting_is_told_to_forget() {
+    let mut world = four();
+    world.lose("s1");
+    let ttid = world.begin("c1");
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.until("s1", "StartOperation");
+    // What it says takes its time, and the client was faster.
+    world.finish("c1", ttid, &[0]);
+    let names = world.names("s1");
+    assert!(!names.contains(&"AskLockInformation"));
+    assert!(names.contains(&"AbortTransaction"), "it may have voted");
+}
+
+#[test]
 fn a_storage_that_came_later_does_not_lock() {
     let mut world = four();
     world.lose("s1");

@@ -1,11 +1,12 @@
 //! Lets faults happen at their time, and ends them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use engine::disk::MemoryDisk;
 use model::Random;
 
+use super::disks::{Change, Disks};
 use super::fault::{Fault, FaultKind, Target};
 use super::nodes::Nodes;
 use crate::world::{ProcessId, World};
@@ -17,6 +18,7 @@ pub(super) struct Breaker {
     /// What is to be done, by time: in order, with the fault by its index.
     due: BTreeMap<(Duration, usize), Step>,
     random: Random,
+    disks: Disks,
     /// Whether the master's directory was lost since somebody asked.
     lost_directory: bool,
     /// How many faults have happened, by kind.
@@ -28,18 +30,26 @@ type Act = fn(&mut World, ProcessId, ProcessId);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
+    /// Copies the disk that a storage is going to come back with.
+    Copy,
     Begin,
     End,
 }
 
 impl Breaker {
     pub(super) fn new(nodes: &Nodes, faults: &[Fault], seed: u64) -> Self {
-        let due = faults.iter().enumerate().map(|(index, fault)| ((fault.at, index), Step::Begin));
+        let faults_in_order = || faults.iter().enumerate();
+        let due = faults_in_order().map(|(index, fault)| ((fault.at, index), Step::Begin));
+        let old = faults_in_order().filter(|(_, one)| matches!(one.kind, FaultKind::OldDisk(_)));
+        let due = due.chain(old.map(|(index, fault)| ((fault.at / 2, index), Step::Copy)));
+        let mut random = Random::from_seed(seed).split();
+        let disks = Disks::new(nodes, random.split());
         Self {
             nodes: nodes.clone(),
             faults: faults.to_vec(),
             due: due.collect(),
-            random: Random::from_seed(seed).split(),
+            random,
+            disks,
             lost_directory: false,
             counts: BTreeMap::new(),
         }
@@ -60,6 +70,11 @@ impl Breaker {
         std::mem::take(&mut self.lost_directory)
     }
 
+    /// Storages whose databases are damaged, or of another time.
+    pub(super) fn spoiled(&self) -> &BTreeSet<ProcessId> {
+        self.disks.spoiled()
+    }
+
     /// Does what is due.
     pub(super) fn act(&mut self, world: &mut World) {
         while let Some(entry) = self.due.first_entry()
@@ -68,13 +83,20 @@ impl Breaker {
             let ((_, index), step) = entry.remove_entry();
             let fault = self.faults[index];
             match step {
+                Step::Copy => {
+                    if let FaultKind::OldDisk(target) = fault.kind {
+                        self.disks.copy(world, index, self.process(target));
+                    }
+                }
                 Step::Begin if self.begin(world, fault) => {
                     world.note(&format!("fault: {fault}"));
-                    *self.counts.entry(fault.kind.name()).or_default() += 1;
+                    if changed_disk(fault.kind).is_none() {
+                        self.count(fault.kind);
+                    }
                     self.due.insert((world.elapsed() + fault.lasts, index), Step::End);
                 }
                 Step::Begin => {}
-                Step::End => self.end(world, fault.kind),
+                Step::End => self.end(world, fault.kind, index),
             }
         }
     }
@@ -84,7 +106,7 @@ impl Breaker {
         world.note("all faults end");
         for ((_, index), step) in std::mem::take(&mut self.due) {
             if step == Step::End {
-                self.end(world, self.faults[index].kind);
+                self.end(world, self.faults[index].kind, index);
             }
         }
         world.clear_network();
@@ -92,9 +114,8 @@ impl Breaker {
             world.disk(process).set_capacity(None);
             world.delay_disk(process, Duration::ZERO);
             world.drift(process, 0);
-            if !world.is_running(process) {
-                world.start_after(process, Duration::from_millis(1));
-            }
+            world.spare(process);
+            world.start_now(process);
         }
     }
 
@@ -120,8 +141,18 @@ impl Breaker {
             }
             FaultKind::SlowNetwork(target, by) => world.delay_network(self.process(target), by),
             FaultKind::Kill(target) => return self.stop(world, target, fault, World::kill),
+            FaultKind::KillAt(target, events) => {
+                world.end_after(self.process(target), events, World::kill, fault.lasts);
+            }
+            FaultKind::PowerCutAt(target, events) => {
+                world.end_after(self.process(target), events, World::crash, fault.lasts);
+            }
             FaultKind::PowerCut(target) => return self.stop(world, target, fault, World::crash),
             FaultKind::MasterGone => return self.lose_master(world, fault),
+            FaultKind::DiskGone(target) | FaultKind::OldDisk(target) | FaultKind::Flips(target) => {
+                let process = self.process(target);
+                return self.disks.take_away(world, process);
+            }
             FaultKind::Pause(target) => {
                 let process = self.process(target);
                 if !world.is_running(process) {
@@ -149,7 +180,18 @@ impl Breaker {
         true
     }
 
-    fn end(&self, world: &mut World, kind: FaultKind) {
+    fn count(&mut self, kind: FaultKind) {
+        *self.counts.entry(kind.name()).or_default() += 1;
+    }
+
+    fn end(&mut self, world: &mut World, kind: FaultKind, index: usize) {
+        if let Some((change, target)) = changed_disk(kind) {
+            let process = self.process(target);
+            if self.disks.bring_back(world, process, change, index) {
+                world.note(&format!("{target} has another disk: {change:?}"));
+                self.count(kind);
+            }
+        }
         match kind {
             FaultKind::Stall(from, to) => world.unblock(self.process(from), self.process(to)),
             FaultKind::StallBoth(a, b) => self.both_ways(world, a, b, World::unblock),
@@ -167,7 +209,12 @@ impl Breaker {
             FaultKind::Cut(..)
             | FaultKind::HalfOpen(..)
             | FaultKind::Kill(_)
+            | FaultKind::KillAt(..)
             | FaultKind::PowerCut(_)
+            | FaultKind::PowerCutAt(..)
+            | FaultKind::DiskGone(_)
+            | FaultKind::OldDisk(_)
+            | FaultKind::Flips(_)
             | FaultKind::MasterGone
             | FaultKind::Disk(..)
             | FaultKind::Forward(..)
@@ -214,5 +261,15 @@ impl Breaker {
             self.lost_directory = true;
         }
         runs
+    }
+}
+
+/// How a fault changes the disk of a storage, and of which.
+fn changed_disk(kind: FaultKind) -> Option<(Change, Target)> {
+    match kind {
+        FaultKind::DiskGone(target) => Some((Change::Gone, target)),
+        FaultKind::OldDisk(target) => Some((Change::Older, target)),
+        FaultKind::Flips(target) => Some((Change::Flipped, target)),
+        _ => None,
     }
 }

@@ -77,6 +77,11 @@ impl Coverage {
         }
     }
 
+    /// A pair that nobody checks was skewed.
+    pub fn skewed(&mut self) {
+        self.count(points::rule(triggers::SKEW));
+    }
+
     /// Takes in what another run has reached.
     pub fn add(&mut self, other: Self) {
         for (point, count) in other.counts {

@@ -49,8 +49,12 @@ pub enum FaultKind {
     SlowNetwork(Target, Duration),
     /// The process is killed.
     Kill(Target),
+    /// It is killed after so many more events, before anything is sent that came of the last one.
+    KillAt(Target, u64),
     /// Its machine loses its power.
     PowerCut(Target),
+    /// Its machine loses its power likewise.
+    PowerCutAt(Target, u64),
     /// It stands still.
     Pause(Target),
     /// Its disk is slow.
@@ -61,6 +65,12 @@ pub enum FaultKind {
     Full(Target, u64),
     /// The directory of the master is lost while it is away.
     MasterGone,
+    /// The disk of a storage is lost while it is away: it comes back with an empty one.
+    DiskGone(Target),
+    /// A storage comes back with a copy of its disk of an earlier time.
+    OldDisk(Target),
+    /// Bits of the disk of a storage flip while it is away.
+    Flips(Target),
     /// Clocks go too fast by so many parts in a million, or too slow.
     Drift(Target, i64),
     /// The time of day jumps forward.
@@ -87,12 +97,14 @@ impl Fault {
             K::Refuse(one) => K::Refuse(target(one)?),
             K::SlowNetwork(one, by) => K::SlowNetwork(target(one)?, by),
             K::Kill(one) => K::Kill(target(one)?),
+            K::KillAt(one, events) => K::KillAt(target(one)?, events),
             K::PowerCut(one) => K::PowerCut(target(one)?),
+            K::PowerCutAt(one, events) => K::PowerCutAt(target(one)?, events),
             K::Pause(one) => K::Pause(target(one)?),
             K::SlowDisk(one, by) => K::SlowDisk(target(one)?, by),
             K::Disk(one, after, fault) => K::Disk(target(one)?, after, fault),
             K::Full(one, left) => K::Full(target(one)?, left),
-            K::MasterGone => K::MasterGone,
+            K::MasterGone | K::DiskGone(_) | K::OldDisk(_) | K::Flips(_) => self.kind,
             K::Drift(one, parts) => K::Drift(target(one)?, parts),
             K::Forward(one, by) => K::Forward(target(one)?, by),
             K::Back(one, by) => K::Back(target(one)?, by),
@@ -112,12 +124,17 @@ impl FaultKind {
             Self::HalfOpen(..) => "half-open",
             Self::SlowNetwork(..) => "slow network",
             Self::Kill(_) => "kill",
+            Self::KillAt(..) => "kill in a step",
             Self::PowerCut(_) => "power cut",
+            Self::PowerCutAt(..) => "power cut in a step",
             Self::Pause(_) => "pause",
             Self::SlowDisk(..) => "slow disk",
             Self::Disk(..) => "disk error",
             Self::Full(..) => "full disk",
             Self::MasterGone => "lost directory",
+            Self::DiskGone(_) => "disk gone",
+            Self::OldDisk(_) => "older disk",
+            Self::Flips(_) => "flipped bits",
             Self::Drift(..) => "drift",
             Self::Forward(..) | Self::Back(..) => "clock jump",
         }
@@ -176,6 +193,9 @@ pub(super) fn choose(
     faults
 }
 
+/// Most events after which a process ends in the middle of what it does.
+const STEPS_MAX: u64 = 60;
+
 /// Makes up a fault of one kind.
 type Make = fn(&mut Random, Targets) -> FaultKind;
 
@@ -191,13 +211,15 @@ const NETWORK: [Make; 7] = [
     },
 ];
 
-const PROCESSES: [Make; 3] = [
+const PROCESSES: [Make; 5] = [
     |random, targets| FaultKind::Kill(any(random, targets)),
+    |random, targets| FaultKind::KillAt(any(random, targets), random.below(STEPS_MAX)),
     |random, targets| FaultKind::PowerCut(node(random, targets)),
+    |random, targets| FaultKind::PowerCutAt(node(random, targets), random.below(STEPS_MAX)),
     |random, targets| FaultKind::Pause(any(random, targets)),
 ];
 
-const DISKS: [Make; 6] = [
+const DISKS: [Make; 9] = [
     |random, targets| {
         FaultKind::SlowDisk(node(random, targets), Duration::from_millis(1 + random.below(200)))
     },
@@ -217,6 +239,9 @@ const DISKS: [Make; 6] = [
     |random, targets| FaultKind::Full(node(random, targets), random.below(40_000)),
     |random, targets| FaultKind::PowerCut(node(random, targets)),
     |_, _| FaultKind::MasterGone,
+    |random, targets| FaultKind::DiskGone(storage(random, targets)),
+    |random, targets| FaultKind::OldDisk(storage(random, targets)),
+    |random, targets| FaultKind::Flips(storage(random, targets)),
 ];
 
 const CLOCKS: [Make; 3] = [
@@ -257,8 +282,12 @@ fn pair(random: &mut Random, targets: Targets, kind: fn(Target, Target) -> Fault
 fn node(random: &mut Random, targets: Targets) -> Target {
     match random.chance(1, 3) {
         true => Target::Master,
-        false => Target::Storage(below(random, targets.storages)),
+        false => storage(random, targets),
     }
+}
+
+fn storage(random: &mut Random, targets: Targets) -> Target {
+    Target::Storage(below(random, targets.storages))
 }
 
 fn any(random: &mut Random, targets: Targets) -> Target {

@@ -7,7 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use master::Master;
 use net::Signal;
+use storaged::Storage;
 
 use super::breaker::Breaker;
 use super::broken::Broken;
@@ -89,11 +91,11 @@ pub fn run(setting: &Setting, tracing: Tracing) -> Outcome {
     Outcome { figures, trace, trace_hash, coverage, broken }
 }
 
-struct Run<'a> {
-    setting: &'a Setting,
-    world: World,
-    nodes: Nodes,
-    breaker: Breaker,
+pub(super) struct Run<'a> {
+    pub(super) setting: &'a Setting,
+    pub(super) world: World,
+    pub(super) nodes: Nodes,
+    pub(super) breaker: Breaker,
     history: Rc<RefCell<History>>,
     coverage: Rc<RefCell<Coverage>>,
 }
@@ -121,9 +123,43 @@ impl<'a> Run<'a> {
         self.wait("programs end", |run| run.history.borrow().is_at_rest())?;
         self.wait("broken connections are noticed", |run| !run.world.has_half_open())?;
         self.world.run(SETTLING);
+        self.rest()?;
         let disks = self.stop()?;
         let databases = Databases::open(&disks)?;
-        check::all(&self.history.borrow(), &databases)
+        if check::all(&self.history.borrow(), &databases)? {
+            self.coverage.borrow_mut().skewed();
+        }
+        match self.setting.refuses {
+            true => self.refuse(),
+            false => Ok(()),
+        }
+    }
+
+    /// Nothing is left to do: the cluster serves, and no transaction, lock or request waits.
+    fn rest(&mut self) -> Result<(), Broken> {
+        let rule = "a cluster comes to rest";
+        self.wait(rule, |run| run.unfinished().is_empty()).map_err(|broken| {
+            let text = format!("{}: {}", broken.text, self.unfinished().join(", "));
+            Broken { text, ..broken }
+        })
+    }
+
+    fn unfinished(&mut self) -> Vec<String> {
+        let master = self.world.machine::<Master>(self.nodes.master);
+        let mut all = master.map_or_else(|| vec!["no master".to_owned()], |one| one.unfinished());
+        for process in self.nodes.storages.clone() {
+            if self.breaker.spoiled().contains(&process) {
+                continue;
+            }
+            let name = self.world.name(process);
+            match self.world.machine::<Storage>(process) {
+                Some(storage) => {
+                    all.extend(storage.unfinished().iter().map(|text| format!("{name}: {text}")));
+                }
+                None => all.push(format!("{name} does not run")),
+            }
+        }
+        all
     }
 
     /// Programs and faults.
@@ -148,7 +184,11 @@ impl<'a> Run<'a> {
     }
 
     /// Waits until something is so, which it must become.
-    fn wait(&mut self, rule: &str, is_so: impl Fn(&Self) -> bool) -> Result<(), Broken> {
+    pub(super) fn wait(
+        &mut self,
+        rule: &str,
+        mut is_so: impl FnMut(&mut Self) -> bool,
+    ) -> Result<(), Broken> {
         let end = self.world.elapsed() + PATIENCE;
         while !is_so(self) {
             if self.world.elapsed() > end {
@@ -159,7 +199,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Stops all storages in good order. Their disks, by name.
+    /// Stops all storages in good order. The disks of those that are sound, by name.
     fn stop(&mut self) -> Result<Vec<(String, engine::disk::MemoryDisk)>, Broken> {
         self.world.leave_ended();
         for process in self.nodes.programs.clone() {
@@ -172,6 +212,7 @@ impl<'a> Run<'a> {
             !run.nodes.storages.iter().any(|process| run.world.is_running(*process))
         })?;
         let storages = self.nodes.storages.iter();
+        let storages = storages.filter(|process| !self.breaker.spoiled().contains(process));
         let disk = |process| (self.world.name(process), self.world.disk(process).snapshot());
         Ok(storages.map(|process| disk(*process)).collect())
     }

@@ -33,6 +33,8 @@ pub struct Setting {
     pub duration: Duration,
     /// How many commits there are to be, at least.
     pub commits_min: u64,
+    /// Whether it is tried in the end to run without a storage that has readable cells.
+    pub refuses: bool,
 }
 
 impl Setting {
@@ -48,8 +50,18 @@ impl Setting {
         let targets = Targets { storages, programs };
         let count = FAULTS_MIN + random.below(40);
         let faults = fault::choose(&mut random.split(), profile, targets, duration, count);
-        let commits_min = 500;
-        Self { seed, profile, storages, replicas, partitions, plan, faults, duration, commits_min }
+        Self {
+            seed,
+            profile,
+            storages,
+            replicas,
+            partitions,
+            plan,
+            faults,
+            duration,
+            commits_min: 500,
+            refuses: random.chance(1, 4),
+        }
     }
 }
 

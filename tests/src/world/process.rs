@@ -8,6 +8,7 @@ use model::Now;
 use net::{Address, Event};
 
 use super::clock::Clock;
+use super::whole::World;
 use crate::node::Node;
 
 /// A process of the world. It keeps its id when it is started again.
@@ -67,6 +68,19 @@ pub(super) struct Process {
     pub(super) disk_delay: Duration,
     /// Why it ended by itself.
     pub(super) exit: Option<String>,
+    /// How it is going to end.
+    pub(super) doom: Option<Doom>,
+}
+
+/// An end that is to come.
+#[derive(Clone, Copy)]
+pub(super) struct Doom {
+    /// How many events are handled before.
+    pub(super) events: u64,
+    /// What ends it.
+    pub(super) end: fn(&mut World, ProcessId),
+    /// After how long it is started again.
+    pub(super) away: Duration,
 }
 
 impl Process {
@@ -91,6 +105,7 @@ impl Process {
             network_delay: Duration::ZERO,
             disk_delay: Duration::ZERO,
             exit: None,
+            doom: None,
         }
     }
 
@@ -100,6 +115,7 @@ impl Process {
         self.actor = None;
         self.held = None;
         self.timer = None;
+        self.doom = None;
         self.disk_due = false;
         self.life += 1;
     }

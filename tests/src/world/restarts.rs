@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::process::ProcessId;
+use super::process::{Doom, ProcessId};
 use super::whole::World;
 
 /// After how long processes are started again, if they are.
@@ -25,9 +25,46 @@ impl World {
         self.restarts = Restarts { crashed: Some(delay), ended: Some(delay) };
     }
 
+    /// Has a process started that does not run.
+    pub fn start_now(&mut self, process: ProcessId) {
+        if !self.is_running(process) {
+            self.start_after(process, Duration::from_millis(1));
+        }
+    }
+
     /// Starts nothing again any more.
     pub fn leave_ended(&mut self) {
         self.restarts = Restarts::default();
+    }
+
+    /// Ends a process after so many more events, before anything is sent that came of the last one;
+    /// it is started again after a while.
+    pub fn end_after(
+        &mut self,
+        process: ProcessId,
+        events: u64,
+        end: fn(&mut Self, ProcessId),
+        away: Duration,
+    ) {
+        self.processes[process.0].doom = Some(Doom { events, end, away });
+    }
+
+    /// Lets a process live that was to end.
+    pub fn spare(&mut self, process: ProcessId) {
+        self.processes[process.0].doom = None;
+    }
+
+    /// Ends a process whose time has come.
+    pub(super) fn meets_doom(&mut self, process: ProcessId) -> bool {
+        let Some(doom) = &mut self.processes[process.0].doom else { return false };
+        if doom.events > 0 {
+            doom.events -= 1;
+            return false;
+        }
+        let Doom { end, away, .. } = *doom;
+        end(self, process);
+        self.start_after(process, away);
+        true
     }
 
     pub(super) fn start_ended(&mut self, process: ProcessId) {

@@ -199,6 +199,8 @@ impl World {
             Err(text) => {
                 self.say(process, &format!("refuses to start: {text}"));
                 self.processes[process.0].exit = Some(text);
+                // What else would start it now is for the life that it did not have.
+                self.processes[process.0].life += 1;
                 if !self.check_crash(process) {
                     self.start_ended(process);
                 }
@@ -397,7 +399,7 @@ impl World {
         if let Some(actor) = &mut found.actor {
             actor.act(node.as_mut(), now);
         }
-        if self.check_crash(process) {
+        if self.check_crash(process) || self.meets_doom(process) {
             return;
         }
         self.carry_out_actions(process);

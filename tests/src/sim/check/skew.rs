@@ -4,7 +4,7 @@ use model::Oid;
 
 use super::truth::Truth;
 use crate::sim::Broken;
-use crate::sim::program::layout::GUARDED;
+use crate::sim::program::layout::{GUARDED, UNGUARDED};
 use crate::sim::program::skew::value;
 
 pub(super) fn check(truth: &Truth) -> Result<(), Broken> {
@@ -12,6 +12,11 @@ pub(super) fn check(truth: &Truth) -> Result<(), Broken> {
         Some(text) => Err(Broken::new("what is checked prevents write skew", text)),
         None => Ok(()),
     }
+}
+
+/// Whether a pair of which nothing is checked ever had less than nothing.
+pub(super) fn is_possible(truth: &Truth) -> bool {
+    skewed(truth, UNGUARDED).is_some()
 }
 
 /// When a pair had less than nothing, if ever.

@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{NodeState, NodeType, Tid, Ttid};
 use net::{ErrorCode, Message};
 
+/// What is possible where nothing is checked.
+pub(super) const SKEW: &str = "write skew without a check";
+
 /// Rules whose situations are looked for.
-pub(super) const RULES: [&str; 19] = [
+pub(super) const RULES: [&str; 20] = [
     "R1: a commit is completed after a restart",
     "R2: a client is gone while a storage has its transaction locked",
     "R3: the master is asked for an outcome",
@@ -27,6 +30,7 @@ pub(super) const RULES: [&str; 19] = [
     "R21: a node says who it is",
     "R22: a client is told of a commit of another",
     "R25: tids are given out after a restart",
+    SKEW,
 ];
 
 /// What is known from the packets before.

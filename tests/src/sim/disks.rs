@@ -1,0 +1,177 @@
+//! Disks of storages that are lost, damaged, or of another time.
+//!
+//! A cluster goes on where others have what such a storage had, and cannot know better where they
+//! have not. So this is done to storages only that nobody counts on: after they have ended, when all
+//! others know, durably, that their cells are out of date.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::MetadataKey;
+use engine::disk::{Disk, MemoryDisk};
+use master::Master;
+use model::{ClusterState, Nid, PartitionTable, Random};
+use storaged::Storage;
+
+use super::nodes::Nodes;
+use crate::database::open_database;
+use crate::world::{ProcessId, World};
+
+/// Most bits that flip at once.
+const FLIPS_MAX: u64 = 20;
+
+/// How the disk of a storage changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Change {
+    /// It is empty.
+    Gone,
+    /// It is as it was when it was copied.
+    Older,
+    /// Some bits are others.
+    Flipped,
+}
+
+/// Disks that are to change, and those that have.
+pub(super) struct Disks {
+    nodes: Nodes,
+    random: Random,
+    /// Storages that were ended, to come back with another disk, and their ids.
+    away: BTreeMap<ProcessId, Nid>,
+    /// Copies of disks, by what they are for.
+    copies: BTreeMap<usize, MemoryDisk>,
+    /// Storages whose databases are not what they committed.
+    spoiled: BTreeSet<ProcessId>,
+}
+
+impl Disks {
+    pub(super) fn new(nodes: &Nodes, random: Random) -> Self {
+        Self {
+            nodes: nodes.clone(),
+            random,
+            away: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            spoiled: BTreeSet::new(),
+        }
+    }
+
+    /// Storages whose databases are damaged, or of another time.
+    pub(super) fn spoiled(&self) -> &BTreeSet<ProcessId> {
+        &self.spoiled
+    }
+
+    /// Copies a disk as a system finds it that was cut off from power.
+    pub(super) fn copy(&mut self, world: &World, copy: usize, process: ProcessId) {
+        self.copies.insert(copy, world.disk(process).crash_image(self.random.next_u64()));
+    }
+
+    /// Ends a storage, to change its disk, if others have everything that it has.
+    pub(super) fn take_away(&mut self, world: &mut World, process: ProcessId) -> bool {
+        let Some(nid) = world.machine::<Storage>(process).and_then(|storage| storage.nid()) else {
+            return false;
+        };
+        if !self.is_spare(world, process) {
+            return false;
+        }
+        world.kill(process);
+        self.away.insert(process, nid);
+        true
+    }
+
+    /// Starts the storage again, with another disk if nobody counts on the one it had. Whether it
+    /// has another one.
+    pub(super) fn bring_back(
+        &mut self,
+        world: &mut World,
+        process: ProcessId,
+        change: Change,
+        copy: usize,
+    ) -> bool {
+        let Some(nid) = self.away.remove(&process) else { return false };
+        let is_done = !world.is_running(process)
+            && self.is_given_up(world, process, nid)
+            && self.change(world, process, change, copy);
+        world.start_now(process);
+        is_done
+    }
+
+    fn change(
+        &mut self,
+        world: &mut World,
+        process: ProcessId,
+        change: Change,
+        copy: usize,
+    ) -> bool {
+        match change {
+            Change::Gone => {
+                world.set_disk(process, MemoryDisk::new(self.random.next_u64()));
+                self.spoiled.remove(&process);
+            }
+            Change::Older => {
+                let Some(disk) = self.copies.remove(&copy) else { return false };
+                world.set_disk(process, disk);
+                self.spoiled.insert(process);
+            }
+            Change::Flipped => {
+                let disk = world.disk(process).clone();
+                for _ in 0..=self.random.below(FLIPS_MAX) {
+                    self.flip(&disk);
+                }
+                self.spoiled.insert(process);
+            }
+        }
+        true
+    }
+
+    fn flip(&mut self, disk: &MemoryDisk) {
+        let names = disk.list().expect("it is in memory");
+        let Some(name) = self.random.choose(&names) else { return };
+        let length = disk.read_file(name).map_or(0, |data| data.len());
+        if length > 0 {
+            let offset = self.random.below(u64::try_from(length).expect("a length fits 64 bits"));
+            let bit = u32::try_from(self.random.below(8)).expect("a small number");
+            disk.flip(name, offset, bit);
+        }
+    }
+
+    fn others(&self, process: ProcessId) -> impl Iterator<Item = ProcessId> {
+        self.nodes.storages.iter().copied().filter(move |other| *other != process)
+    }
+
+    /// Whether each partition is readable on another storage that runs.
+    fn is_spare(&self, world: &mut World, process: ProcessId) -> bool {
+        let storages = self.others(process);
+        let nid = |other| world.machine::<Storage>(other).and_then(|storage| storage.nid());
+        let others: BTreeSet<Nid> = storages.filter_map(nid).collect();
+        let Some(table) = table_of_master(world, self.nodes.master) else { return false };
+        let mut partitions = table.partitions().iter();
+        partitions.all(|partition| table.readable(partition).any(|nid| others.contains(&nid)))
+    }
+
+    /// Whether all others know, durably, that a storage has no readable cell.
+    fn is_given_up(&self, world: &mut World, process: ProcessId, nid: Nid) -> bool {
+        let is_readable = |table: &PartitionTable| {
+            let mut partitions = table.partitions().iter();
+            partitions.any(|partition| table.readable(partition).any(|readable| readable == nid))
+        };
+        let master = table_of_master(world, self.nodes.master);
+        let mut others = self.others(process);
+        master.is_some_and(|table| !is_readable(&table))
+            && others.all(|other| match durable_table(world.disk(other)) {
+                Ok(table) => table.is_none_or(|table| !is_readable(&table)),
+                Err(_) => false,
+            })
+    }
+}
+
+/// The table of a master that serves, if all that it has is durable.
+fn table_of_master(world: &mut World, process: ProcessId) -> Option<PartitionTable> {
+    let master = world.machine::<Master>(process)?;
+    let is_settled = master.state() == ClusterState::Running && !master.is_writing();
+    master.table().filter(|_| is_settled).cloned()
+}
+
+/// The table on a disk, after everything was lost that was not synced.
+fn durable_table(disk: &MemoryDisk) -> Result<Option<PartitionTable>, engine::Error> {
+    let engine = open_database(&disk.lose_all_unsynced())?;
+    let bytes = engine.metadata().get(MetadataKey::PartitionTable);
+    Ok(bytes.and_then(|bytes| PartitionTable::from_bytes(bytes).ok()))
+}
