@@ -33,6 +33,8 @@ pub struct Batch {
     pub profile: Profile,
     /// What is told of each run.
     pub tracing: Tracing,
+    /// Whether a setting that breaks a rule is made smaller, and told whole.
+    pub explains: bool,
 }
 
 /// What many runs came to.
@@ -49,14 +51,19 @@ impl Batch {
     ///
     /// # Errors
     /// If one of them is not known, or not what it must be.
-    pub fn from_arguments(mut given: impl Iterator<Item = String>) -> Result<Self, String> {
+    pub fn from_arguments(given: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut first, mut seeds, mut time) = (1, None, None);
         let (mut profile, mut tracing) = (Profile::All, Tracing::Hash);
-        while let Some(name) = given.next() {
-            if name == "--trace" {
-                tracing = Tracing::Print;
-                continue;
+        let (mut explains, mut rest) = (true, Vec::new());
+        for name in given {
+            match name.as_str() {
+                "--trace" => tracing = Tracing::Print,
+                "--brief" => explains = false,
+                _ => rest.push(name),
             }
+        }
+        let mut given = rest.into_iter();
+        while let Some(name) = given.next() {
             let value = given.next().ok_or_else(|| format!("{name}: no value"))?;
             let number =
                 || value.parse::<u64>().map_err(|error| format!("{name} {value}: {error}"));
@@ -69,7 +76,7 @@ impl Batch {
             }
         }
         let seeds = seeds.unwrap_or(if time.is_some() { u64::MAX } else { SEEDS });
-        Ok(Self { first, seeds, time, profile, tracing })
+        Ok(Self { first, seeds, time, profile, tracing, explains })
     }
 
     /// Runs seeds, prints what came of them, and stops at the first that breaks a rule. Whether
@@ -137,7 +144,9 @@ fn run_all(batch: &Batch) -> bool {
         return !is_enough || is_covered(&shared.coverage);
     };
     println!("seed {} broken: {broken}\n  {setting}", setting.seed);
-    explain(&setting, &broken);
+    if batch.explains {
+        explain(&setting, &broken);
+    }
     false
 }
 

@@ -15,6 +15,8 @@ use crate::sim::history::{Found, Read, Synchronized, Walk, Walked};
 
 /// Programs do the next thing at the same time as others at multiples of this.
 const BEAT: Duration = Duration::from_millis(250);
+/// How many of the last commits are recent.
+const RECENT: usize = 60;
 /// Longest rest between two things.
 const REST_MAX_MS: u64 = 600;
 /// Longest pause in the middle of a thing.
@@ -127,6 +129,13 @@ impl Session {
         let history = self.history.borrow();
         let tids = history.attempts.iter().filter_map(|attempt| attempt.tid());
         self.random.choose(&tids.collect::<Vec<_>>()).copied()
+    }
+
+    /// One of the last tids that somebody knows is committed.
+    pub(super) fn recent_tid(&mut self) -> Option<Tid> {
+        let history = self.history.borrow();
+        let tids = history.attempts.iter().rev().filter_map(|attempt| attempt.tid());
+        self.random.choose(&tids.take(RECENT).collect::<Vec<_>>()).copied()
     }
 
     /// Some object that somebody wrote, or tried to.
