@@ -33,8 +33,8 @@ pub struct History {
     pub(crate) synchronized: Vec<Synchronized>,
     /// When the master last forgot which ids it gave out.
     pub(crate) forgotten: Moment,
-    /// Oids that were given out.
-    pub(crate) new_oids: Vec<Oid>,
+    /// Oids that were given out, and when they were asked for.
+    pub(crate) new_oids: Vec<(Moment, Oid)>,
 }
 
 impl History {
@@ -45,7 +45,6 @@ impl History {
 
     /// The master has forgotten which ids it gave out: what nobody stored may be given again.
     pub fn directory_lost(&mut self) {
-        self.new_oids.clear();
         self.forgotten = self.moment();
     }
 

@@ -120,7 +120,7 @@ impl Case {
         });
         let acknowledged = Some(UNDONE);
         self.history.synchronized.push(Synchronized { reader, acknowledged, last_tid: UNDONE });
-        self.history.new_oids.extend([A, B]);
+        self.history.new_oids.extend([(1, A), (1, B)]);
     }
 
     fn stored(&mut self, oid: Oid, tid: Tid) -> &mut Stored {
@@ -203,7 +203,7 @@ fn commits_of_which_a_part_is_missing_or_another() {
 
 #[test]
 fn ids_that_are_given_twice_or_too_late() {
-    breaks("oids are given once", |case| case.history.new_oids.push(A));
+    breaks("oids are given once", |case| case.history.new_oids.push((1, A)));
     breaks("ttids are given once", |case| {
         let id = case.history.begin(String::from("another"));
         case.history.attempt(id).ttid = case.history.attempts[1].ttid;

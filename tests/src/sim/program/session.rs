@@ -206,9 +206,11 @@ impl Session {
 
     /// New oids.
     pub(super) async fn new_oids(&self, count: u32) -> Result<Vec<Oid>, Error> {
+        let asked = self.history.borrow_mut().moment();
         match self.ask(Request::NewOids { count }).await? {
             Answer::NewOids(oids) => {
-                self.history.borrow_mut().new_oids.extend(&oids);
+                let given = oids.iter().map(|oid| (asked, *oid));
+                self.history.borrow_mut().new_oids.extend(given);
                 Ok(oids)
             }
             answer => wrong(&answer),
