@@ -1,12 +1,28 @@
 //! A whole cluster with programs and faults, on seeds: see `tests::sim`. It is not run with the
 //! other tests, but by itself, in release.
-//! Fresh seeds are run by the program `sim`.
+//!
+//! `NEOLITH_SIM_MINUTES` is for how long fresh seeds are run, `NEOLITH_SIM_SEED` the first of them:
+//! unless told, each commit has its own. What breaks is run again by the program `sim`.
 
-use tests::sim::{Profile, Setting, Tracing, run};
+use std::env;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tests::sim::{Batch, Profile, Setting, Tracing, run};
 
 /// Seeds that once broke a rule: what was undone was not told to others, what newcomers had voted
-/// was never ended, the undo log was too short.
-const NAMED: [(u64, Profile); 3] = [(5, Profile::Quiet), (2, Profile::Network), (3, Profile::All)];
+/// was never ended, the undo log was too short, nobody told a storage that was just starting of the
+/// end of a transaction, a cluster without any storage did not say whom it waits for.
+const NAMED: [(u64, Profile); 5] = [
+    (5, Profile::Quiet),
+    (2, Profile::Network),
+    (3, Profile::All),
+    (1072, Profile::All),
+    (1009, Profile::All),
+];
+/// How long fresh seeds are run, in minutes.
+const MINUTES: u64 = 3;
 
 #[test]
 fn named_seeds_break_no_rule() {
@@ -18,10 +34,39 @@ fn named_seeds_break_no_rule() {
 }
 
 #[test]
+fn fresh_seeds_break_no_rule() {
+    let minutes = number("NEOLITH_SIM_MINUTES").unwrap_or(MINUTES);
+    let first = number("NEOLITH_SIM_SEED").or_else(seed_of_commit).unwrap_or(1);
+    println!("seeds from {first} on, for {minutes} minutes");
+    let batch = Batch {
+        first,
+        seeds: u64::MAX,
+        time: Some(Duration::from_secs(60 * minutes)),
+        profile: Profile::All,
+        tracing: Tracing::Hash,
+        explains: true,
+    };
+    assert!(batch.run(), "a seed breaks a rule: `sim --seed` runs it again");
+}
+
+#[test]
 fn the_same_seed_does_the_same() {
     for (seed, profile) in [(1, Profile::Quiet), (2, Profile::All), (3, Profile::All)] {
         let setting = Setting::choose(seed, profile);
         let hashes = [(); 2].map(|()| run(&setting, Tracing::Hash).trace_hash);
         assert_eq!(hashes[0], hashes[1], "{setting}");
     }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let value = env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number: {value}")))
+}
+
+/// The beginning of the hash of the commit that is checked out; none if that is not known.
+fn seed_of_commit() -> Option<u64> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root).output();
+    let hash = String::from_utf8(output.ok()?.stdout).ok()?;
+    u64::from_str_radix(hash.get(..8)?, 16).ok()
 }

@@ -109,9 +109,19 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "simulator",
-        about: "clusters with programs and faults of all kinds: seeds that once broke a rule, and \
-                that a seed always does the same",
-        actions: &[cargo(&["test", "--release", "-p", "tests", "--test", "sim"])],
+        about: "clusters with programs and faults of all kinds: seeds that once broke a rule, fresh \
+                ones of this commit for NEOLITH_SIM_MINUTES (3), and that a seed always does the same",
+        actions: &[cargo(&[
+            "test",
+            "--release",
+            "-p",
+            "tests",
+            "--test",
+            "sim",
+            "--",
+            "--nocapture",
+            "--test-threads=1",
+        ])],
     },
     Stage {
         name: "process",
