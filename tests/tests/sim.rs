@@ -22,7 +22,7 @@ const NAMED: [(u64, Profile); 5] = [
     (1009, Profile::All),
 ];
 /// How long fresh seeds are run, in minutes.
-const MINUTES: u64 = 3;
+const MINUTES: u64 = 2;
 
 #[test]
 fn named_seeds_break_no_rule() {

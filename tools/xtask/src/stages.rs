@@ -110,7 +110,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "simulator",
         about: "clusters with programs and faults of all kinds: seeds that once broke a rule, fresh \
-                ones of this commit for NEOLITH_SIM_MINUTES (3), and that a seed always does the same",
+                ones of this commit for NEOLITH_SIM_MINUTES (2), and that a seed always does the same",
         actions: &[cargo(&[
             "test",
             "--release",
