@@ -172,6 +172,16 @@ impl Ids {
         self.used_tid = self.used_tid.max(tid);
     }
 
+    /// Takes note of a transaction that a storage had. It was given out by a master whose log may be
+    /// lost, and its client may still ask what became of it: nobody else gets the same.
+    pub(crate) fn learn_ttid(&mut self, unix: Duration, ttid: Ttid) {
+        let tid = Tid::new(ttid.get());
+        // One that is far in the future was not given out but made up.
+        if !self.is_far(unix, tid) {
+            self.used_tid = self.used_tid.max(tid);
+        }
+    }
+
     /// New oids, as many as asked.
     pub(crate) fn next_oids(&mut self, count: u32) -> Result<Oids, IdError> {
         let first = self.greatest_oid();

@@ -174,6 +174,9 @@ impl Verification {
     /// All storages have truncated now, if they were to.
     fn ask_pack_orders(&mut self, cluster: &mut Cluster) {
         self.stage = Stage::PackOrders;
+        for ttid in self.voted.keys() {
+            cluster.ids.learn_ttid(cluster.now.unix, *ttid);
+        }
         if cluster.truncate.take().is_some() {
             cluster.commit(Command::Truncate(None));
         }

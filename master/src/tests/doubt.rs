@@ -111,6 +111,21 @@ fn a_storage_lost_in_verification_is_not_waited_for() {
     assert_eq!(world.table(), (Some(4), vec!["1U 2O".to_owned(); 4]));
 }
 
+/// The log is lost and the clock is wrong, but the storages know what was begun.
+#[test]
+fn a_transaction_that_was_dropped_is_not_begun_again() {
+    let later = Ttid::new(World::new(options()).present().get() + 1_000_000);
+    let voted = Answers { locked: vec![(later, None)], ..table() };
+    let (mut world, ..) = verify(&voted, &voted);
+    world.join_client("c1");
+    assert!(world.begin("c1") > later);
+    // One that nobody can have been given counts for nothing.
+    let far = Answers { locked: vec![(Ttid::new(Tid::MAX.get()), None)], ..table() };
+    let (mut world, ..) = verify(&far, &far);
+    world.join_client("c1");
+    assert!(world.begin("c1").get() < world.present().get() + (1 << 32));
+}
+
 #[test]
 fn the_last_readable_storage_lost_in_verification_brings_recovery_back() {
     let mut world = World::new(options());
