@@ -14,7 +14,8 @@ use tests::sim::{Batch, Profile, Setting, Tracing, run};
 /// Seeds that once broke a rule: what was undone was not told to others, what newcomers had voted
 /// was never ended, the undo log was too short, nobody told a storage that was just starting of the
 /// end of a transaction, a cluster without any storage did not say whom it waits for, a master that
-/// had lost its log began a transaction again that storages had voted for.
+/// had lost its log began a transaction again that storages had voted for. What a seed decides
+/// changes with the simulator: each of these has a test of its own, too.
 const NAMED: [(u64, Profile); 6] = [
     (5, Profile::Quiet),
     (2, Profile::Network),

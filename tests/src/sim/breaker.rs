@@ -141,11 +141,11 @@ impl Breaker {
             }
             FaultKind::SlowNetwork(target, by) => world.delay_network(self.process(target), by),
             FaultKind::Kill(target) => return self.stop(world, target, fault, World::kill),
-            FaultKind::KillAt(target, events) => {
-                world.end_after(self.process(target), events, World::kill, fault.lasts);
+            FaultKind::KillAt(target, events, time) => {
+                world.end_after(self.process(target), (events, time), World::kill, fault.lasts);
             }
-            FaultKind::PowerCutAt(target, events) => {
-                world.end_after(self.process(target), events, World::crash, fault.lasts);
+            FaultKind::PowerCutAt(target, events, time) => {
+                world.end_after(self.process(target), (events, time), World::crash, fault.lasts);
             }
             FaultKind::PowerCut(target) => return self.stop(world, target, fault, World::crash),
             FaultKind::MasterGone => return self.lose_master(world, fault),

@@ -49,12 +49,13 @@ pub enum FaultKind {
     SlowNetwork(Target, Duration),
     /// The process is killed.
     Kill(Target),
-    /// It is killed after so many more events, before anything is sent that came of the last one.
-    KillAt(Target, u64),
+    /// It is killed after so many more events and some time; without that, before anything is sent
+    /// that came of the last one.
+    KillAt(Target, u64, Duration),
     /// Its machine loses its power.
     PowerCut(Target),
     /// Its machine loses its power likewise.
-    PowerCutAt(Target, u64),
+    PowerCutAt(Target, u64, Duration),
     /// It stands still.
     Pause(Target),
     /// Its disk is slow.
@@ -97,9 +98,9 @@ impl Fault {
             K::Refuse(one) => K::Refuse(target(one)?),
             K::SlowNetwork(one, by) => K::SlowNetwork(target(one)?, by),
             K::Kill(one) => K::Kill(target(one)?),
-            K::KillAt(one, events) => K::KillAt(target(one)?, events),
+            K::KillAt(one, events, time) => K::KillAt(target(one)?, events, time),
             K::PowerCut(one) => K::PowerCut(target(one)?),
-            K::PowerCutAt(one, events) => K::PowerCutAt(target(one)?, events),
+            K::PowerCutAt(one, events, time) => K::PowerCutAt(target(one)?, events, time),
             K::Pause(one) => K::Pause(target(one)?),
             K::SlowDisk(one, by) => K::SlowDisk(target(one)?, by),
             K::Disk(one, after, fault) => K::Disk(target(one)?, after, fault),
@@ -196,6 +197,9 @@ pub(super) fn choose(
 /// Most events after which a process ends in the middle of what it does.
 const STEPS_MAX: u64 = 60;
 
+/// Most time after the last of them, in microseconds.
+const STEP_TIME_MAX: u64 = 1000;
+
 /// Makes up a fault of one kind.
 type Make = fn(&mut Random, Targets) -> FaultKind;
 
@@ -211,11 +215,21 @@ const NETWORK: [Make; 7] = [
     },
 ];
 
-const PROCESSES: [Make; 5] = [
+const PROCESSES: [Make; 6] = [
     |random, targets| FaultKind::Kill(any(random, targets)),
-    |random, targets| FaultKind::KillAt(any(random, targets), random.below(STEPS_MAX)),
+    |random, targets| {
+        let (events, time) = step(random);
+        FaultKind::KillAt(any(random, targets), events, time)
+    },
+    |random, targets| {
+        let (events, time) = step(random);
+        FaultKind::KillAt(Target::Program(below(random, targets.programs)), events, time)
+    },
     |random, targets| FaultKind::PowerCut(node(random, targets)),
-    |random, targets| FaultKind::PowerCutAt(node(random, targets), random.below(STEPS_MAX)),
+    |random, targets| {
+        let (events, time) = step(random);
+        FaultKind::PowerCutAt(node(random, targets), events, time)
+    },
     |random, targets| FaultKind::Pause(any(random, targets)),
 ];
 
@@ -299,6 +313,12 @@ fn any(random: &mut Random, targets: Targets) -> Target {
 
 fn below(random: &mut Random, count: u32) -> u32 {
     u32::try_from(random.below(count.into())).expect("a small number")
+}
+
+/// A moment in the middle of what a process does.
+fn step(random: &mut Random) -> (u64, Duration) {
+    let time = if random.chance(1, 2) { random.below(STEP_TIME_MAX) } else { 0 };
+    (random.below(STEPS_MAX), Duration::from_micros(time))
 }
 
 /// From milliseconds to days.

@@ -77,6 +77,8 @@ pub(super) struct Process {
 pub(super) struct Doom {
     /// How many events are handled before.
     pub(super) events: u64,
+    /// How long after the last one; without, nothing is sent that came of that.
+    pub(super) delay: Duration,
     /// What ends it.
     pub(super) end: fn(&mut World, ProcessId),
     /// After how long it is started again.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::process::{Doom, ProcessId};
-use super::whole::World;
+use super::whole::{Happening, World};
 
 /// After how long processes are started again, if they are.
 #[derive(Default)]
@@ -37,16 +37,16 @@ impl World {
         self.restarts = Restarts::default();
     }
 
-    /// Ends a process after so many more events, before anything is sent that came of the last one;
-    /// it is started again after a while.
+    /// Ends a process after so many more events, and some time after the last one; without that,
+    /// before anything is sent that came of it. It is started again after a while.
     pub fn end_after(
         &mut self,
         process: ProcessId,
-        events: u64,
+        (events, delay): (u64, Duration),
         end: fn(&mut Self, ProcessId),
         away: Duration,
     ) {
-        self.processes[process.0].doom = Some(Doom { events, end, away });
+        self.processes[process.0].doom = Some(Doom { events, delay, end, away });
     }
 
     /// Lets a process live that was to end.
@@ -61,10 +61,21 @@ impl World {
             doom.events -= 1;
             return false;
         }
-        let Doom { end, away, .. } = *doom;
-        end(self, process);
-        self.start_after(process, away);
+        if doom.delay > Duration::ZERO {
+            let at = self.elapsed + std::mem::take(&mut doom.delay);
+            let life = self.processes[process.0].life;
+            self.agenda.add(at, Happening::Doom { process, life });
+            return false;
+        }
+        self.carry_out_doom(process);
         true
+    }
+
+    pub(super) fn carry_out_doom(&mut self, process: ProcessId) {
+        if let Some(Doom { end, away, .. }) = self.processes[process.0].doom.take() {
+            end(self, process);
+            self.start_after(process, away);
+        }
     }
 
     pub(super) fn start_ended(&mut self, process: ProcessId) {

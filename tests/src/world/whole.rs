@@ -61,6 +61,11 @@ pub(super) enum Happening {
         process: ProcessId,
         life: u32,
     },
+    /// A process ends in the middle of what it does.
+    Doom {
+        process: ProcessId,
+        life: u32,
+    },
 }
 
 /// Processes, what connects them, and what is to happen next.
@@ -319,7 +324,11 @@ impl World {
                     self.start(process);
                 }
             }
-            Happening::Writable { .. }
+            Happening::Doom { process, life } if self.lives(process, life) => {
+                self.carry_out_doom(process);
+            }
+            Happening::Doom { .. }
+            | Happening::Writable { .. }
             | Happening::Timer { .. }
             | Happening::Disk { .. }
             | Happening::Start { .. } => {}
