@@ -135,6 +135,10 @@ impl Breaker {
             FaultKind::Stall(from, to) => world.block(self.process(from), self.process(to)),
             FaultKind::StallBoth(a, b) => self.both_ways(world, a, b, World::block),
             FaultKind::Isolate(target) => self.for_others(world, target, World::block),
+            FaultKind::Behind(program, storage) => {
+                world.block(self.nodes.master, self.process(program));
+                world.cut(self.nodes.master, self.process(storage));
+            }
             FaultKind::Refuse(target) => world.refuse(self.process(target), true),
             FaultKind::HalfOpen(learns, other) => {
                 world.half_open(self.process(learns), self.process(other));
@@ -196,6 +200,9 @@ impl Breaker {
             FaultKind::Stall(from, to) => world.unblock(self.process(from), self.process(to)),
             FaultKind::StallBoth(a, b) => self.both_ways(world, a, b, World::unblock),
             FaultKind::Isolate(target) => self.for_others(world, target, World::unblock),
+            FaultKind::Behind(program, _) => {
+                world.unblock(self.nodes.master, self.process(program));
+            }
             FaultKind::Refuse(target) => world.refuse(self.process(target), false),
             FaultKind::SlowNetwork(target, _) => {
                 world.delay_network(self.process(target), Duration::ZERO);

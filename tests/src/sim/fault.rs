@@ -41,6 +41,8 @@ pub enum FaultKind {
     StallBoth(Target, Target),
     /// Nothing comes through to or from a process.
     Isolate(Target),
+    /// A program hears nothing of the master, and does not know that a storage is lost and back.
+    Behind(Target, Target),
     /// New connections to it are refused.
     Refuse(Target),
     /// Connections break, but only the first one learns of it.
@@ -95,6 +97,7 @@ impl Fault {
             K::StallBoth(a, b) => K::StallBoth(target(a)?, target(b)?),
             K::HalfOpen(a, b) => K::HalfOpen(target(a)?, target(b)?),
             K::Isolate(one) => K::Isolate(target(one)?),
+            K::Behind(one, storage) => K::Behind(target(one)?, storage),
             K::Refuse(one) => K::Refuse(target(one)?),
             K::SlowNetwork(one, by) => K::SlowNetwork(target(one)?, by),
             K::Kill(one) => K::Kill(target(one)?),
@@ -121,6 +124,7 @@ impl FaultKind {
             Self::Cut(..) => "cut",
             Self::Stall(..) | Self::StallBoth(..) => "stall",
             Self::Isolate(_) => "isolate",
+            Self::Behind(..) => "behind",
             Self::Refuse(_) => "refuse",
             Self::HalfOpen(..) => "half-open",
             Self::SlowNetwork(..) => "slow network",
@@ -203,11 +207,12 @@ const STEP_TIME_MAX: u64 = 1000;
 /// Makes up a fault of one kind.
 type Make = fn(&mut Random, Targets) -> FaultKind;
 
-const NETWORK: [Make; 7] = [
+const NETWORK: [Make; 8] = [
     |random, targets| pair(random, targets, FaultKind::Cut),
     |random, targets| pair(random, targets, FaultKind::Stall),
     |random, targets| pair(random, targets, FaultKind::StallBoth),
     |random, targets| FaultKind::Isolate(any(random, targets)),
+    |random, targets| FaultKind::Behind(program(random, targets), storage(random, targets)),
     |random, targets| FaultKind::Refuse(node(random, targets)),
     |random, targets| pair(random, targets, FaultKind::HalfOpen),
     |random, targets| {
@@ -223,7 +228,7 @@ const PROCESSES: [Make; 6] = [
     },
     |random, targets| {
         let (events, time) = step(random);
-        FaultKind::KillAt(Target::Program(below(random, targets.programs)), events, time)
+        FaultKind::KillAt(program(random, targets), events, time)
     },
     |random, targets| FaultKind::PowerCut(node(random, targets)),
     |random, targets| {
@@ -300,13 +305,17 @@ fn node(random: &mut Random, targets: Targets) -> Target {
     }
 }
 
+fn program(random: &mut Random, targets: Targets) -> Target {
+    Target::Program(below(random, targets.programs))
+}
+
 fn storage(random: &mut Random, targets: Targets) -> Target {
     Target::Storage(below(random, targets.storages))
 }
 
 fn any(random: &mut Random, targets: Targets) -> Target {
     match targets.programs > 0 && random.chance(1, 4) {
-        true => Target::Program(below(random, targets.programs)),
+        true => program(random, targets),
         false => node(random, targets),
     }
 }
