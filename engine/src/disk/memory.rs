@@ -97,6 +97,11 @@ impl MemoryDisk {
         self.lock().plan.schedule(at_operation, fault);
     }
 
+    /// Makes nothing fail any more that was scheduled and has not happened.
+    pub fn clear_schedule(&self) {
+        self.lock().plan.clear_schedule();
+    }
+
     /// How many operations there were, failed ones included: the number of the next.
     pub fn operations(&self) -> u64 {
         self.lock().plan.operations

@@ -112,6 +112,7 @@ impl Breaker {
         world.clear_network();
         for process in self.nodes.all() {
             world.disk(process).set_capacity(None);
+            world.disk(process).clear_schedule();
             world.delay_disk(process, Duration::ZERO);
             world.drift(process, 0);
             world.spare(process);

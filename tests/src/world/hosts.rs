@@ -94,12 +94,12 @@ impl Host for StorageHost {
         Ok(Box::new(storage))
     }
 
-    fn close(&mut self, node: Box<dyn Node>, exit: &str) {
+    fn close(&mut self, node: Box<dyn Node>, exit: &str) -> Result<(), String> {
         let node: Box<dyn Any> = node;
         let storage = node.downcast::<Storage>().expect("it is a storage");
-        if !exit.starts_with("Failed") {
-            // A database that cannot be closed is found as one whose process was killed.
-            drop(storage.close());
+        match exit.starts_with("Failed") {
+            true => Ok(()),
+            false => storage.close().map_err(|error| error.to_string()),
         }
     }
 }

@@ -29,8 +29,12 @@ pub trait Host {
     }
 
     /// Ends a machine that has come to its end, as it says why.
-    fn close(&mut self, node: Box<dyn Node>, exit: &str) {
+    ///
+    /// # Errors
+    /// If it cannot end in good order: why. What it leaves is as if it had been killed.
+    fn close(&mut self, node: Box<dyn Node>, exit: &str) -> Result<(), String> {
         drop((node, exit));
+        Ok(())
     }
 }
 

@@ -419,7 +419,11 @@ impl World {
             let node = self.processes[process.0].node.take();
             self.end(process, "closed by the peer");
             let found = &mut self.processes[process.0];
-            found.host.close(node.expect("it has just come to its end"), &exit);
+            let closed = found.host.close(node.expect("it has just come to its end"), &exit);
+            if let Err(text) = closed {
+                self.say(process, &format!("does not end in good order: {text}"));
+            }
+            let found = &mut self.processes[process.0];
             found.exit = Some(exit);
             found.disk = found.disk.keep_all();
             self.start_ended(process);

@@ -126,6 +126,10 @@ impl Plan {
         }
     }
 
+    pub(super) fn clear_schedule(&mut self) {
+        self.scheduled.clear();
+    }
+
     pub(super) fn schedule(&mut self, at: u64, fault: Fault) {
         self.scheduled.push((at, fault));
     }

@@ -285,6 +285,15 @@ fn a_crash_happens_at_its_operation_and_ends_everything() {
 }
 
 #[test]
+fn what_is_scheduled_no_more_does_not_happen() {
+    let disk = MemoryDisk::new(1);
+    let file = create(&disk, "a");
+    disk.schedule(0, Fault::WriteError);
+    disk.clear_schedule();
+    file.write_at(b"data", 0).unwrap();
+}
+
+#[test]
 fn a_scheduled_fault_happens_once_to_the_first_operation_that_it_fits() {
     let disk = MemoryDisk::new(1);
     let file = create(&disk, "a");
