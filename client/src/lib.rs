@@ -8,6 +8,7 @@
 //! It keeps nothing: a cache stands in front of it, fed by its completions, whose order
 //! says which loads an invalidation is later than.
 
+mod cache;
 mod commit;
 mod error;
 mod load;
