@@ -36,8 +36,13 @@ fn r22_an_answer_as_new_as_the_last_invalidation_is_current() {
     let cache = connected();
     let ticket = cache.begin(oid(1));
     cache.invalidate(tid(105), &[oid(1)]);
+    cache.answered(ticket, &revision(105, None));
+    assert_eq!(before(&cache, 106), Some((105, None)));
+
+    let cache = connected();
+    let (ticket, other) = (cache.begin(oid(1)), cache.begin(oid(1)));
+    cache.invalidate(tid(105), &[oid(1)]);
     cache.invalidate(tid(107), &[oid(1)]);
-    let other = cache.begin(oid(1));
     // Whether something is between it and the last one is not remembered.
     cache.answered(ticket, &revision(105, None));
     assert_eq!(before(&cache, 106), None);
