@@ -56,12 +56,13 @@ impl Shard {
         self.flights.end(ticket);
     }
 
-    pub(super) fn answered(&mut self, ticket: Ticket, object: &Object, known_before: Tid) {
-        let Some(flight) = self.flights.end(ticket) else { return };
-        if object.oid == ticket.oid {
-            let end = flight.end_of(object.serial, object.next_serial);
-            self.put(object, end, known_before);
-        }
+    /// Keeps an answer. Up to where it is valid.
+    pub(super) fn answered(&mut self, ticket: Ticket, object: &Object, known_before: Tid) -> End {
+        let flight = self.flights.end(ticket).filter(|_| object.oid == ticket.oid);
+        let Some(flight) = flight else { return End::Unknown };
+        let end = flight.end_of(object.serial, object.next_serial);
+        self.put(object, end, known_before);
+        end
     }
 
     /// Keeps a revision.

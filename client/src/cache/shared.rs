@@ -61,9 +61,13 @@ impl Cache {
     }
 
     /// Keeps what was loaded, as far as it is known to be true after all that happened meanwhile.
-    pub(crate) fn answered(&self, ticket: Ticket, object: &Object) {
+    /// The revision that follows, if the storage or an invalidation told of one.
+    pub(crate) fn answered(&self, ticket: Ticket, object: &Object) -> Option<Tid> {
         let mut shard = self.shard(ticket.oid);
-        shard.answered(ticket, object, self.known_before());
+        match shard.answered(ticket, object, self.known_before()) {
+            End::Before(next_serial) => Some(next_serial),
+            End::Open | End::Unknown => object.next_serial,
+        }
     }
 
     /// A load gives nothing that could be kept.

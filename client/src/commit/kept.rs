@@ -28,15 +28,20 @@ impl Kept {
     /// more to it than its data.
     pub(super) fn put(&mut self, oid: Oid, payload: Option<&Payload>) {
         if let Some(earlier) = self.payloads.remove(&oid) {
-            self.bytes -= earlier.length() as u64;
+            self.bytes -= bytes_of(&earlier);
         }
         if let Some(payload) = payload
-            && self.bytes + (payload.length() as u64) < self.bytes_max
+            && self.bytes + bytes_of(payload) <= self.bytes_max
         {
-            self.bytes += payload.length() as u64;
+            self.bytes += bytes_of(payload);
             self.payloads.insert(oid, payload.clone());
         }
     }
+}
+
+/// Bytes of memory that data of an object takes, its place included.
+fn bytes_of(payload: &Payload) -> u64 {
+    payload.length() as u64 + size_of::<(Oid, Payload)>() as u64
 }
 
 impl Client {

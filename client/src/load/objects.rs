@@ -51,11 +51,12 @@ impl Client {
         &mut self,
         tokens: Vec<Token>,
         ticket: Option<Ticket>,
-        result: Result<Object, Error>,
+        mut result: Result<Object, Error>,
     ) {
         if let (Some(cache), Some(ticket)) = (&self.cache, ticket) {
-            match &result {
-                Ok(object) => cache.answered(ticket, object),
+            match &mut result {
+                // Who joined later may have been told of the next revision before.
+                Ok(object) => object.next_serial = cache.answered(ticket, object),
                 Err(_) => cache.give_up(ticket),
             }
         }
@@ -78,7 +79,7 @@ impl Client {
         let purpose = Purpose::Load { tokens: vec![token], oid, revision, ticket };
         let message = Message::AskObject { oid, at, before };
         let id = self.reads.insert(purpose, Place::Oid(oid), message);
-        if self.cache.is_some() && self.is_told(revision) {
+        if ticket.is_some() && self.is_told(revision) {
             self.reads.questions.insert((oid, revision, before), id);
         }
         self.try_read(id);
@@ -96,9 +97,8 @@ impl Client {
     /// who asks first.
     fn is_told(&self, revision: Revision) -> bool {
         self.newest_bound().is_some_and(|bound| match revision {
-            Revision::At(tid) => tid < bound,
             Revision::Before(tid) => tid <= bound,
-            Revision::Newest => true,
+            Revision::At(_) | Revision::Newest => true,
         })
     }
 }

@@ -96,8 +96,9 @@ fn r22_an_answer_that_an_invalidation_overtook_is_not_current() {
     let token = world.submit(load(Revision::Newest));
     invalidate(&mut world, 1005);
     world.reply(1, "AskObject", object(oid(2), tid(7), "seven"));
-    world.assert_done(token, Ok(found(tid(7), None, "seven")));
-    assert_cached(&mut world, Revision::Before(tid(1001)), found(tid(7), Some(tid(1005)), "seven"));
+    let answer = found(tid(7), Some(tid(1005)), "seven");
+    world.assert_done(token, Ok(answer.clone()));
+    assert_cached(&mut world, Revision::Before(tid(1001)), answer);
     assert_asked(&mut world, Revision::Newest);
 }
 
@@ -113,6 +114,18 @@ fn loads_that_ask_the_same_are_one_request() {
     }
     world.refuse(1, "AskObject", ErrorCode::OidDoesNotExist);
     world.assert_done(other, Err(Error::NoSuchObject { oid: oid(2) }));
+}
+
+#[test]
+fn who_joins_a_load_after_an_invalidation_is_told_what_follows() {
+    let mut world = connected();
+    let first = world.submit(load(Revision::Before(tid(901))));
+    invalidate(&mut world, 1006);
+    let second = world.submit(load(Revision::Before(tid(901))));
+    world.reply(1, "AskObject", object(oid(2), tid(800), "new"));
+    for token in [first, second] {
+        world.assert_done(token, Ok(found(tid(800), Some(tid(1006)), "new")));
+    }
 }
 
 #[test]

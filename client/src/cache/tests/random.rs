@@ -152,11 +152,16 @@ impl World {
         let index = self.random.index(self.loads.len());
         let load = self.loads.swap_remove(index);
         match load.answer {
-            Some(Some(object)) => self.cache.answered(load.ticket, &object),
+            Some(Some(object)) => self.answered(load.ticket, &object),
             Some(None) => self.cache.give_up(load.ticket),
             None if self.random.chance(1, 10) => self.cache.give_up(load.ticket),
             None => self.loads.push(load),
         }
+    }
+
+    fn answered(&mut self, ticket: Ticket, object: &Object) {
+        let next_serial = self.cache.answered(ticket, object);
+        assert!(object.next_serial.is_none_or(|_| next_serial == object.next_serial));
     }
 
     fn truth(&self, oid: Oid, revision: Revision) -> Option<Object> {
