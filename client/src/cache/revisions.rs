@@ -8,9 +8,10 @@ use super::flights::End;
 use crate::payload::Payload;
 use crate::request::{Object, Revision};
 
-/// Revisions that are kept besides the newest. Each was asked for by somebody who sees the database
-/// as it was, and few do for long; but a policy that keeps an object keeps all of them.
-const OLDER_MAX: usize = 7;
+/// Revisions that are kept besides the newest. Whoever sees the database as it was asks for them, and
+/// few do for long; but an object that is kept is kept with all of them. Each one more costs about
+/// one load in a hundred.
+const OLDER_MAX: usize = 1;
 /// Data up to this length is copied, so as not to keep a whole buffer of the network for it: up to
 /// 64 KiB are received in one piece, whatever becomes of most of it.
 const COPIED_LENGTH_MAX: usize = 32 << 10;
@@ -108,6 +109,7 @@ impl Revisions {
             true => std::mem::replace(&mut self.newest, kept),
             false => kept,
         };
+        self.older.reserve_exact(1);
         let place = self.older.partition_point(|other| other.serial > older.serial);
         self.older.insert(place, older);
     }

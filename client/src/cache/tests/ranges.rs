@@ -100,11 +100,11 @@ fn only_some_revisions_of_an_object_are_kept() {
         fill(&cache, &revision(serial, (serial < 90).then_some(serial + 1)));
     }
     let kept = |cache: &_| (2..=91).filter(|tid| before(cache, *tid).is_some()).collect::<Vec<_>>();
-    assert_eq!(kept(&cache), (84..=91).collect::<Vec<_>>());
+    assert_eq!(kept(&cache), [90, 91]);
     // Somebody sees the database as it was long ago.
     fill(&cache, &revision(3, Some(4)));
     assert_eq!(before(&cache, 4), Some((3, Some(4))));
-    assert_eq!(kept(&cache).len(), 8);
+    assert_eq!(kept(&cache), [4, 91]);
     cache.invariants();
 }
 
