@@ -8,9 +8,9 @@ use super::flights::End;
 use crate::payload::Payload;
 use crate::request::{Object, Revision};
 
-/// Revisions that are kept besides the newest. Whoever sees the database as it was asks for them, and
-/// few do for long; but an object that is kept is kept with all of them. Each one more costs about
-/// one load in a hundred.
+/// Revisions that are kept besides the newest. Whoever sees the database as it was asks for them,
+/// and few do for long; but an object that is kept is kept with all of them. Each one more costs
+/// about one load in a hundred.
 const OLDER_MAX: usize = 1;
 /// Data up to this length is copied, so as not to keep a whole buffer of the network for it: up to
 /// 64 KiB are received in one piece, whatever becomes of most of it.
@@ -58,6 +58,7 @@ impl Revisions {
             self.insert(kept);
         }
         self.close_by_known(known_before);
+        self.invariants();
     }
 
     /// The answer to a load, if it is here.
@@ -99,8 +100,8 @@ impl Revisions {
         std::iter::once(&mut self.newest).chain(&mut self.older)
     }
 
-    /// Adds a revision that is not here. The oldest other one makes place, even for one that is older
-    /// still: somebody just asked for it.
+    /// Adds a revision that is not here. The oldest other one makes place, even for one that is
+    /// older still: somebody just asked for it.
     fn insert(&mut self, kept: Kept) {
         if self.older.len() == OLDER_MAX {
             self.older.pop();
@@ -128,8 +129,8 @@ impl Revisions {
         }
     }
 
-    pub(super) fn invariants(&self) {
-        let serials: Vec<_> = self.iter().map(|kept| kept.serial).collect();
+    fn invariants(&self) {
+        let serials = self.iter().map(|kept| kept.serial);
         assert!(serials.is_sorted_by(|newer, older| newer > older), "serials descend");
         assert!(self.older.len() <= OLDER_MAX, "few revisions of an object are kept");
         for kept in self.iter() {

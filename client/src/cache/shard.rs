@@ -117,10 +117,4 @@ impl Shard {
     pub(super) fn flights(&self) -> usize {
         self.flights.len()
     }
-
-    pub(super) fn invariants(&self) {
-        for (_, revisions) in self.objects.iter() {
-            revisions.invariants();
-        }
-    }
 }

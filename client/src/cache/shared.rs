@@ -25,12 +25,12 @@ const SHARDS_MAX: u64 = 16;
 /// What is not kept: that an object is not there, since hardly anybody asks twice; revisions that
 /// were asked for by their serial, since whoever does so goes through all of them once.
 ///
-/// When the primary master was lost and is found again, everything is dropped, unless its last tid is
-/// the one that was told last, and storages told of nothing later. What was current could only be
-/// said to have been valid up to the last tid that was told, and new snapshots are all beyond it: they
-/// would have to load it again, and there is no way to ask whether it changed that is cheaper than to
-/// load. And whether the database was truncated in between, and has gone on since, cannot be told from
-/// its last tid.
+/// When the primary master was lost and is found again, everything is dropped, unless its last tid
+/// is the one that was told last, and storages told of nothing later. What was current could only
+/// be said to have been valid up to the last tid that was told, and new snapshots are all beyond
+/// it: they would have to load it again, and there is no way to ask whether it changed that is
+/// cheaper than to load. And whether the database was truncated in between, and has gone on since,
+/// cannot be told from its last tid.
 pub(crate) struct Cache {
     shards: Box<[Mutex<Shard>]>,
     /// All that was committed with a tid below it is known; 0: nothing.
@@ -120,12 +120,6 @@ impl Cache {
         self.shards.iter().map(|shard| lock(shard).flights()).sum()
     }
 
-    /// Panics if an invariant does not hold. It looks at everything.
-    #[cfg(test)]
-    pub(super) fn invariants(&self) {
-        self.shards.iter().for_each(|shard| lock(shard).invariants());
-    }
-
     fn known_before(&self) -> Tid {
         Tid::new(self.known_before.load(Ordering::Acquire))
     }
@@ -140,7 +134,10 @@ impl Cache {
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("known_before", &self.known_before()).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("known_before", &self.known_before())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
     }
 }
 
