@@ -5,9 +5,10 @@
 //!
 //! A client finds the primary master and follows what it tells of nodes and partitions, connects to
 //! storages when it needs them, reads from any cell that is readable, and writes to all cells.
-//! It keeps nothing: a cache stands in front of it, fed by its completions, whose order
-//! says which loads an invalidation is later than.
+//! Objects that were loaded or committed are kept in a cache, if it is to have one. Its completions
+//! can feed others: their order says which loads an invalidation is later than.
 
+mod cache;
 mod commit;
 mod error;
 mod load;

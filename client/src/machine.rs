@@ -3,11 +3,13 @@
 mod submit;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Now, PartitionTable, Random, Tid, Ttid};
 use net::{Event, Incoming, Links, Machine, NodeTable, Signal};
 
+use crate::cache::Cache;
 use crate::commit::Transaction;
 use crate::error::Error;
 use crate::load::Reads;
@@ -41,6 +43,7 @@ pub struct Client {
     pub(crate) table: Option<PartitionTable>,
     pub(crate) last_tid: Option<Tid>,
     pub(crate) storages: Storages,
+    pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) reads: Reads,
     pub(crate) walks: BTreeMap<Token, Walk>,
     pub(crate) transactions: BTreeMap<Ttid, Transaction>,
@@ -57,6 +60,7 @@ impl Client {
     /// # Panics
     /// If the options name no master.
     pub fn new(options: ClientOptions, now: Now) -> Self {
+        let cache = (options.cache_bytes > 0).then(|| Arc::new(Cache::new(options.cache_bytes)));
         let mut client = Self {
             now,
             random: Random::from_seed(options.seed),
@@ -67,6 +71,7 @@ impl Client {
             table: None,
             last_tid: None,
             storages: Storages::default(),
+            cache,
             reads: Reads::default(),
             walks: BTreeMap::new(),
             transactions: BTreeMap::new(),
@@ -96,6 +101,9 @@ impl Client {
             return;
         }
         self.closed = true;
+        if let Some(cache) = &self.cache {
+            cache.clear();
+        }
         let ttids: Vec<_> = self.transactions.keys().copied().collect();
         for ttid in ttids {
             self.doom(ttid, Error::Closed);
@@ -123,6 +131,8 @@ impl Client {
     pub fn invariants(&self) {
         self.storages.invariants();
         self.reads.invariants();
+        let flights = self.cache.as_ref().map_or(0, |cache| cache.flights());
+        assert!(flights <= self.reads.reads.len(), "the cache waits for loads that go on");
         for (ttid, transaction) in &self.transactions {
             assert_eq!(*ttid, transaction.ttid, "transactions are found by their ids");
             transaction.invariants();

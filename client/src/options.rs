@@ -20,6 +20,9 @@ pub struct ClientOptions {
     /// Bytes of objects that a transaction may have on their way. A store beyond is accepted when
     /// enough of them were answered.
     pub transaction_bytes_max: usize,
+    /// Bytes of memory for objects that are kept for those who ask again; 0: none are. With a
+    /// cache, loads that ask the same at the same time are one request.
+    pub cache_bytes: u64,
     /// Of the choice of storages to read from.
     pub seed: u64,
 }
@@ -44,6 +47,7 @@ impl ClientOptions {
             reconnect_delay: Duration::from_secs(1),
             avoid_delay: Duration::from_secs(600),
             transaction_bytes_max: 16 << 20,
+            cache_bytes: 0,
             seed: 0,
         }
     }

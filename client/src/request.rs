@@ -15,7 +15,7 @@ use crate::walk::{OidCursor, TransactionCursor};
 pub struct Token(pub(crate) u64);
 
 /// Which revision of an object.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Revision {
     /// The newest that the client was told of: not later than its last tid.
     Newest,

@@ -174,8 +174,8 @@ fn create_database(path: &Path, number: u32) -> Engine {
     Engine::create(disk, Options::default(), id, vec![name]).expect("it is new")
 }
 
-fn exercise(cluster: &Cluster) {
-    let options = cluster.options();
+fn exercise(cluster: &Cluster, cache_bytes: u64) {
+    let options = ClientOptions { cache_bytes, ..cluster.options() };
     for (name, scenario) in scenarios::ALL {
         println!("{name}");
         let session = Session::open_with(options.clone()).expect("the cluster is there");
@@ -186,15 +186,15 @@ fn exercise(cluster: &Cluster) {
 
 #[test]
 fn one_storage_serves_clients() {
-    exercise(&Cluster::start(1, 0, 1));
+    exercise(&Cluster::start(1, 0, 1), 0);
 }
 
 #[test]
-fn two_storages_with_a_replica_serve_clients() {
-    exercise(&Cluster::start(2, 1, 12));
+fn two_storages_with_a_replica_serve_clients_with_a_cache() {
+    exercise(&Cluster::start(2, 1, 12), 1 << 20);
 }
 
 #[test]
 fn three_storages_without_replicas_serve_clients() {
-    exercise(&Cluster::start(3, 0, 7));
+    exercise(&Cluster::start(3, 0, 7), 0);
 }

@@ -3,6 +3,7 @@
 use model::{Nid, Ttid};
 use net::Message;
 
+use super::kept::Kept;
 use super::transaction::Phase;
 use crate::error::Error;
 use crate::machine::Client;
@@ -36,6 +37,7 @@ impl Client {
         transaction.writes.clear();
         transaction.conflicts.clear();
         transaction.open.clear();
+        transaction.kept = Kept::new(0);
         // Where the master refused to finish it, the master aborts it.
         if is_known_to_master {
             self.tell_abort(ttid);

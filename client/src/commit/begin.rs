@@ -9,7 +9,7 @@ use crate::request::{Answer, Token};
 
 impl Client {
     pub(crate) fn begun(&mut self, token: Token, ttid: Ttid) {
-        self.transactions.insert(ttid, Transaction::new(ttid));
+        self.transactions.insert(ttid, Transaction::new(ttid, self.options.cache_bytes));
         self.complete(token, Ok(Answer::Begun(ttid)));
     }
 

@@ -35,10 +35,11 @@ impl Client {
             let partitions = writes.map(|(oid, _)| table.partition_of_oid(*oid));
             partitions.collect::<BTreeSet<_>>().into_iter().collect()
         };
-        let is_stored = |oid: &Oid| transaction.writes[oid].kind == Kind::Store;
         Some(Message::AskFinishTransaction {
             ttid,
-            oids: transaction.order.iter().copied().filter(is_stored).collect(),
+            // NEO/py names no object that is deleted, only partitions: nobody is told then, and
+            // caches of others have the last revision for ever.
+            oids: transaction.order.iter().copied().collect(),
             deleted: partitions(Kind::Delete),
             checked: partitions(Kind::Check),
             pack: transaction.ballot.as_ref().and_then(|ballot| ballot.pack.clone()),

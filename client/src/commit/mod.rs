@@ -8,6 +8,7 @@ mod abort;
 mod begin;
 mod conflict;
 mod finish;
+mod kept;
 mod nodes;
 mod relock;
 mod store;

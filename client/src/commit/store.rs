@@ -233,6 +233,8 @@ impl Transaction {
     fn put(&mut self, oid: Oid, new: NewWrite) {
         let NewWrite { kind, serial, payload, data_serial, retention } = new;
         let length = payload.as_ref().map_or(0, Payload::length);
+        // Undone data is told with where it comes from, which only storages know for certain.
+        self.kept.put(oid, payload.as_ref().filter(|_| data_serial.is_none()));
         if let Some(write) = self.writes.get_mut(&oid) {
             if !self.open.insert(oid) {
                 self.bytes -= write.payload.as_ref().map_or(0, Payload::length);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{Nid, Oid, PartitionId, PartitionTableId, Tid, Ttid};
 use net::{LinkId, PackRequest};
 
+use super::kept::Kept;
 use super::undo::Undo;
 use crate::error::Error;
 use crate::payload::Payload;
@@ -31,6 +32,7 @@ pub(crate) struct Transaction {
     /// Objects that are not answered for yet.
     pub(super) open: BTreeSet<Oid>,
     pub(super) bytes: usize,
+    pub(super) kept: Kept,
     /// Conflicts that the caller is to decide on, or is about to be told of.
     pub(super) conflicts: BTreeMap<Oid, PendingConflict>,
     /// Locks that are being taken again.
@@ -144,7 +146,7 @@ pub(super) struct Ballot {
 }
 
 impl Transaction {
-    pub(super) fn new(ttid: Ttid) -> Self {
+    pub(super) fn new(ttid: Ttid, cache_bytes: u64) -> Self {
         Self {
             ttid,
             phase: Phase::Open,
@@ -153,6 +155,7 @@ impl Transaction {
             order: Vec::new(),
             open: BTreeSet::new(),
             bytes: 0,
+            kept: Kept::new(cache_bytes),
             conflicts: BTreeMap::new(),
             relocks: BTreeSet::new(),
             resolved: BTreeSet::new(),

@@ -1,44 +1,16 @@
 //! What reads give.
 
 use bytes::Bytes;
-use model::{Nid, Oid, Tid};
+use model::{Nid, Tid};
 use net::{ErrorCode, Message};
 
 use super::reads::{Place, Purpose, ReadId};
 use crate::error::Error;
 use crate::machine::Client;
 use crate::payload::Payload;
-use crate::request::{Answer, Metadata, Object, Revision, Token, TransactionInformation};
+use crate::request::{Answer, Metadata, Object, Token, TransactionInformation};
 
 impl Client {
-    /// Loads a revision. The place for a cache is in front of this.
-    pub(crate) fn load(&mut self, token: Token, oid: Oid, revision: Revision) {
-        let (at, before) = match revision {
-            Revision::At(tid) => (Some(tid), None),
-            Revision::Before(tid) => (None, Some(tid)),
-            Revision::Newest => (None, self.newest_bound()),
-        };
-        let purpose = Purpose::Load { token, oid, revision };
-        self.read(purpose, Place::Oid(oid), Message::AskObject { oid, at, before });
-    }
-
-    /// Below which tid the newest revision is looked for. What is newer than the last tid was not
-    /// told yet: nobody could know that the object changed with others (R22).
-    pub(crate) fn newest_bound(&self) -> Option<Tid> {
-        self.last_tid.map(following)
-    }
-
-    /// Sets the bound of a load that waited for a primary master, which tells the last tid.
-    pub(super) fn bound_read(&mut self, id: ReadId) {
-        let bound = self.newest_bound();
-        if let Some(read) = self.reads.reads.get_mut(&id)
-            && let Purpose::Load { revision: Revision::Newest, .. } = read.purpose
-            && let Message::AskObject { before, .. } = &mut read.message
-        {
-            *before = bound;
-        }
-    }
-
     pub(crate) fn transaction_information(&mut self, token: Token, tid: Tid) {
         let message = Message::AskTransactionInformation { tid };
         self.read(Purpose::Information { token, tid }, Place::Tid(tid), message);
@@ -46,11 +18,10 @@ impl Client {
 
     /// Ends a read.
     pub(crate) fn read_done(&mut self, id: ReadId, result: Result<Message, Error>) {
-        let Some(read) = self.reads.reads.remove(&id) else { return };
+        let Some(read) = self.reads.remove(id) else { return };
         match read.purpose {
-            Purpose::Load { token, .. } => {
-                let result = result.and_then(object).map(Answer::Object);
-                self.complete(token, result);
+            Purpose::Load { tokens, ticket, .. } => {
+                self.loaded(tokens, ticket, result.and_then(object));
             }
             Purpose::History(history) => self.history_done(*history, result),
             Purpose::Information { token, .. } => {
@@ -116,11 +87,6 @@ impl Client {
             _ => Error::of_peer(Some(nid), code, text),
         }
     }
-}
-
-/// The next tid.
-pub(crate) fn following(tid: Tid) -> Tid {
-    Tid::new(tid.get().saturating_add(1))
 }
 
 /// `links` takes an answer only if it is of the kind that was asked for.

@@ -26,7 +26,7 @@ impl Client {
     }
 
     /// Asks the next storage.
-    fn try_read(&mut self, id: ReadId) {
+    pub(super) fn try_read(&mut self, id: ReadId) {
         let Some(read) = self.reads.reads.get(&id) else { return };
         if !self.master.is_ready() {
             return self.set_read_state(id, ReadState::WaitsForMaster);
@@ -118,6 +118,8 @@ impl Client {
     }
 
     pub(crate) fn begin_waiting_reads(&mut self) {
+        // Another primary master may tell other things of the same tids.
+        self.reads.questions.clear();
         let waiting = self.reads.reads.iter();
         let waiting = waiting.filter(|(_, read)| read.state == ReadState::WaitsForMaster);
         let ids: Vec<_> = waiting.map(|(id, _)| *id).collect();

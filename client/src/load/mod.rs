@@ -3,7 +3,8 @@
 mod answers;
 mod choose;
 mod history;
+mod objects;
 mod reads;
 
-pub(crate) use answers::following;
+pub(crate) use objects::following;
 pub(crate) use reads::{Place, Purpose, ReadId, Reads};

@@ -7,6 +7,7 @@ use model::{Nid, Oid, PartitionId, Tid, Ttid};
 use net::{LinkId, Message};
 
 use super::history::History;
+use crate::cache::Ticket;
 use crate::error::Error;
 use crate::request::{Revision, Token};
 
@@ -18,9 +19,12 @@ pub(crate) struct ReadId(u64);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
     Load {
-        token: Token,
+        /// Who asks: several if what they ask is the same.
+        tokens: Vec<Token>,
         oid: Oid,
         revision: Revision,
+        /// By which the cache knows of it, if there is one.
+        ticket: Option<Ticket>,
     },
     History(Box<History>),
     Information {
@@ -54,6 +58,9 @@ pub(crate) enum Purpose {
         oid: Oid,
     },
 }
+
+/// What a load asks: which revision of an object, and below which tid the newest is looked for.
+pub(super) type Question = (Oid, Revision, Option<Tid>);
 
 /// A read of one partition.
 pub(crate) struct Read {
@@ -92,11 +99,25 @@ pub(crate) enum ReadState {
     WaitsForTable,
 }
 
+impl Read {
+    /// What a load asks; `None` of other reads.
+    pub(super) fn question(&self) -> Option<Question> {
+        match (&self.purpose, &self.message) {
+            (Purpose::Load { oid, revision, .. }, Message::AskObject { before, .. }) => {
+                Some((*oid, *revision, *before))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// All reads that are going on.
 #[derive(Default)]
 pub(crate) struct Reads {
     next: u64,
     pub(crate) reads: BTreeMap<ReadId, Read>,
+    /// Loads that others may join, who ask the same.
+    pub(super) questions: BTreeMap<Question, ReadId>,
     /// Those that wait for a moment.
     pub(crate) delayed: BTreeSet<(Duration, ReadId)>,
 }
@@ -120,16 +141,28 @@ impl Reads {
         id
     }
 
+    /// Takes a read out that is over.
+    pub(super) fn remove(&mut self, id: ReadId) -> Option<Read> {
+        let read = self.reads.remove(&id)?;
+        if let Some(question) = read.question()
+            && self.questions.get(&question) == Some(&id)
+        {
+            self.questions.remove(&question);
+        }
+        Some(read)
+    }
+
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.delayed.first().map(|(at, _)| *at)
     }
 
     /// Requests of the caller that are a single read.
     pub(crate) fn tokens(self) -> impl Iterator<Item = Token> {
-        self.reads.into_values().filter_map(|read| match read.purpose {
-            Purpose::Load { token, .. } | Purpose::Information { token, .. } => Some(token),
-            Purpose::History(history) => Some(history.token),
-            _ => None,
+        self.reads.into_values().flat_map(|read| match read.purpose {
+            Purpose::Load { tokens, .. } => tokens,
+            Purpose::Information { token, .. } => vec![token],
+            Purpose::History(history) => vec![history.token],
+            _ => Vec::new(),
         })
     }
 
@@ -137,6 +170,10 @@ impl Reads {
         for (at, id) in &self.delayed {
             let state = self.reads.get(id).map(|read| read.state);
             assert_eq!(state, Some(ReadState::WaitsUntil(*at)), "a read that is woken waits");
+        }
+        for (question, id) in &self.questions {
+            let asked = self.reads.get(id).and_then(Read::question);
+            assert_eq!(asked, Some(*question), "who joins a load asks the same");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::peer::Stage;
 use crate::error::Error;
 use crate::machine::Client;
 use crate::note::{Asked, MasterRequest, Note};
-use crate::request::{Answer, Completion, Token};
+use crate::request::{Answer, Token};
 
 impl Client {
     /// Asks the primary master, now or when it is found.
@@ -83,8 +83,8 @@ impl Client {
             ) => self.voted(ttid),
             (MasterRequest::Finish { ttid }, Message::AnswerTransactionFinished { tid, .. }) => {
                 let oids = self.finished_oids(ttid);
-                let completion = Completion::Invalidated { tid, oids, ttid: Some(ttid) };
-                self.told_commit(tid, completion);
+                self.told_commit(tid, oids, Some(ttid));
+                self.keep_committed(ttid, tid);
                 self.finished(ttid, tid);
             }
             (MasterRequest::Outcome { ttid }, Message::AnswerFinalTID { tid }) => match tid {

@@ -1,6 +1,6 @@
 //! What the primary master tells.
 
-use model::{CellChange, NodeState, PartitionTable, PartitionTableId, Tid};
+use model::{CellChange, NodeState, Oid, PartitionTable, PartitionTableId, Tid, Ttid};
 use net::{ErrorCode, IdTimestamp, LinkId, Message, NodeInformation};
 
 use super::peer::Stage;
@@ -28,8 +28,7 @@ impl Client {
             }
             Message::InvalidateObjects { tid, oids } => {
                 if self.master.is_ready() {
-                    let oids = oids.iter().collect();
-                    self.told_commit(tid, Completion::Invalidated { tid, oids, ttid: None });
+                    self.told_commit(tid, oids.iter().collect(), None);
                 }
             }
             Message::NotifyClusterInformation { state } => {
@@ -47,8 +46,11 @@ impl Client {
     }
 
     /// Takes note of a commit. The last tid moves when the caller can know what changed (R22).
-    pub(super) fn told_commit(&mut self, tid: Tid, completion: Completion) {
-        self.tell(completion);
+    pub(super) fn told_commit(&mut self, tid: Tid, oids: Vec<Oid>, ttid: Option<Ttid>) {
+        if let Some(cache) = &self.cache {
+            cache.invalidate(tid, &oids);
+        }
+        self.tell(Completion::Invalidated { tid, oids, ttid });
         self.last_tid = self.last_tid.max(Some(tid));
     }
 

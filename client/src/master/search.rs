@@ -56,6 +56,9 @@ impl Client {
         tracing::info!(%nid, last_tid = %tid, "connected to the primary master");
         self.master.stage = Stage::Ready { link, nid };
         self.last_tid = Some(tid);
+        if let Some(cache) = &self.cache {
+            cache.connected(tid);
+        }
         self.tell(Completion::Connected { last_tid: tid });
         for request in std::mem::take(&mut self.master.requests) {
             self.ask_master(request);

@@ -5,14 +5,16 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use model::Tid;
+use model::{Oid, Tid};
 use net::{Address, EventLoop, Waker};
 
 use super::driver::{Command, Driver, Notice, Reply};
+use crate::cache::Cache;
 use crate::error::Error;
+use crate::load::following;
 use crate::machine::Client;
 use crate::options::ClientOptions;
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Object, Request, Revision};
 
 /// A client of a cluster that threads share: its methods wait. Cloning it is cheap. It ends when
 /// it is closed, or with its last clone.
@@ -28,6 +30,7 @@ struct Shared {
     commands: Sender<Command>,
     waker: Waker,
     last_tid: Arc<AtomicU64>,
+    cache: Option<Arc<Cache>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -52,6 +55,7 @@ impl Session {
         let event_loop = EventLoop::new().map_err(system)?;
         let waker = event_loop.waker();
         let client = Client::new(options, net::now());
+        let cache = client.cache.clone();
         let (commands, received) = mpsc::channel();
         let (opening, opened) = mpsc::channel();
         let last_tid = Arc::new(AtomicU64::new(0));
@@ -59,7 +63,8 @@ impl Session {
         let thread = std::thread::Builder::new().name("neolith-client".to_owned());
         let thread = thread.spawn(move || driver.run()).map_err(system)?;
         let thread = Mutex::new(Some(thread));
-        let session = Self { shared: Arc::new(Shared { commands, waker, last_tid, thread }) };
+        let shared = Shared { commands, waker, last_tid, cache, thread };
+        let session = Self { shared: Arc::new(shared) };
         opened.recv().unwrap_or(Err(Error::Closed))?;
         Ok(session)
     }
@@ -81,6 +86,18 @@ impl Session {
     /// transactions are aborted. Waits until what is to be told to others is sent.
     pub fn close(&self) {
         self.shared.close();
+    }
+
+    /// What the cache has of an object, without waiting for anything.
+    ///
+    /// The newest revision is one that subscribers were told of, which is later than the cache is.
+    pub(super) fn cached(&self, oid: Oid, revision: Revision) -> Option<Object> {
+        let cache = self.shared.cache.as_ref()?;
+        let revision = match revision {
+            Revision::Newest => Revision::Before(following(self.last_tid())),
+            revision => revision,
+        };
+        cache.load(oid, revision)
     }
 
     /// Has a request carried out, which is not part of a transaction that has begun.

@@ -40,6 +40,9 @@ impl Session {
     /// # Errors
     /// Like [`Session::load`].
     pub fn load_revision(&self, oid: Oid, revision: Revision) -> Result<Object, Error> {
+        if let Some(object) = self.cached(oid, revision) {
+            return Ok(object);
+        }
         match self.request(Request::Load { oid, revision })? {
             Answer::Object(object) => Ok(object),
             answer => wrong(&answer),

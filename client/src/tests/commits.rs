@@ -68,7 +68,7 @@ fn a_commit_stores_on_all_cells_votes_and_finishes() {
     let token = world.submit(Request::Finish { ttid });
     let expected = Message::AskFinishTransaction {
         ttid,
-        oids: vec![oid(4)].into(),
+        oids: vec![oid(4), oid(6)].into(),
         deleted: vec![PartitionId::new(0)],
         checked: vec![PartitionId::new(1)],
         pack: None,

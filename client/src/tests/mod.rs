@@ -1,6 +1,7 @@
 //! The machine against scripted peers, which speak real bytes.
 
 mod aborts;
+mod cached;
 mod commits;
 mod conflicts;
 mod loads;
