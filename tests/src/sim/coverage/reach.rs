@@ -21,8 +21,10 @@ const PACK: &str = "packs are ordered by no program, and carried out by no stora
 const IDENTITY: &str = "only who connects says who it is";
 const ONE_MASTER: &str = "there is one master";
 const CLOSES: &str = "who needs nothing more of a peer closes the connection";
-const PING: &str = "nodes of ours do not ask for signs of life: a connection that is dead ends";
-const STATES: &str = "this is told to who connects, and changes come as others are told";
+const PING: &str =
+    "only clients ask for a sign of life, of the master, to be sure of what they know";
+const CLIENTS: &str = "clients are disconnected when the cluster does not run any more";
+const DROPPED: &str = "nobody drops a storage, and all are pending first";
 
 /// Points, or the beginnings of some, that cannot be reached, with the reason.
 pub(super) const UNREACHABLE: &[(&str, &str)] = &[
@@ -34,8 +36,14 @@ pub(super) const UNREACHABLE: &[(&str, &str)] = &[
     ("packet AcceptIdentification C*", IDENTITY),
     ("packet AcceptIdentification S > S", REPLICATION),
     ("packet AcceptIdentification M > M", ONE_MASTER),
-    ("packet Ping*", PING),
-    ("packet Pong*", PING),
+    ("packet Ping C > C", PING),
+    ("packet Ping C > S", PING),
+    ("packet Ping M*", PING),
+    ("packet Ping S*", PING),
+    ("packet Pong C*", PING),
+    ("packet Pong M > M", PING),
+    ("packet Pong M > S", PING),
+    ("packet Pong S*", PING),
     ("packet CloseClient*", CLOSES),
     ("packet NotPrimaryMaster*", ONE_MASTER),
     ("packet NotifyNodeInformation M > M", ONE_MASTER),
@@ -52,8 +60,8 @@ pub(super) const UNREACHABLE: &[(&str, &str)] = &[
     ("packet AddTransaction*", REPLICATION),
     ("packet AddObject*", REPLICATION),
     ("packet InvalidatePartitions*", BACKUP),
-    ("packet AskLastTransaction*", STATES),
-    ("packet AnswerLastTransaction*", STATES),
+    ("packet NotifyClusterInformation M > C", CLIENTS),
+    ("packet Error S > M", "a storage refuses nothing that a master of ours asks"),
     ("packet NotifyRepair*", OPERATOR),
     ("packet Truncate*", OPERATOR),
     ("packet FlushLog*", OPERATOR),
@@ -86,9 +94,13 @@ pub(super) const UNREACHABLE: &[(&str, &str)] = &[
     ("cell FEEDING > *", OPERATOR),
     ("cell CORRUPTED > *", OPERATOR),
     ("cell DISCARDED > OUT_OF_DATE", OPERATOR),
-    ("node MASTER *", ONE_MASTER),
+    ("node MASTER DOWN > *", ONE_MASTER),
+    ("node MASTER RUNNING > *", ONE_MASTER),
+    ("node MASTER UNKNOWN > DOWN", ONE_MASTER),
+    ("node STORAGE DOWN > UNKNOWN", DROPPED),
+    ("node STORAGE RUNNING > UNKNOWN", DROPPED),
+    ("node STORAGE UNKNOWN > RUNNING", DROPPED),
     ("error Denied", OPERATOR),
-    ("error NotReady", "only NEO/py's nodes send it: ours let a peer wait"),
     ("error ReplicationError", REPLICATION),
     ("error CheckingError", OPERATOR),
     ("error BackendNotImplemented", "ours is there for everything that is asked"),

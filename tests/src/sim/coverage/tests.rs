@@ -16,7 +16,7 @@ fn points_come_from_the_declarations() {
         "packet AskFinalTID C > M",
         "packet AnswerFinalTID S > C",
         "packet AbortTransaction M > S",
-        "packet NotifyClusterInformation M > C",
+        "packet NotifyClusterInformation M > S",
         "cluster RUNNING > RECOVERING",
         "cell UP_TO_DATE > OUT_OF_DATE",
         "node STORAGE RUNNING > DOWN",

@@ -4,7 +4,7 @@ use client::{Error, Revision};
 use model::{Oid, Tid};
 
 use super::layout::{UNDONE, oids};
-use super::session::Session;
+use super::session::{Session, following};
 use crate::sim::history::Found;
 
 /// Transactions of which one is undone: the last ones that changed these objects.
@@ -31,7 +31,7 @@ pub(super) async fn round(session: &mut Session) -> Result<(), Error> {
     transaction.commit().await.map(drop)
 }
 
-/// Undoes one recent transaction, or several.
+/// Undoes one recent transaction, or several, or one that never was.
 async fn undo(session: &mut Session) -> Result<(), Error> {
     let mut recent = recent(session);
     if recent.is_empty() {
@@ -39,6 +39,9 @@ async fn undo(session: &mut Session) -> Result<(), Error> {
     }
     // The newest first: an older one may be possible to undo when it is.
     recent.truncate(1 + session.random.index(2));
+    if session.random.chance(1, 20) {
+        recent = vec![following(recent[0])];
+    }
     let mut transaction = session.begin().await?;
     for tid in recent {
         transaction.undo(tid).await?;
