@@ -172,8 +172,8 @@ impl Ids {
         self.used_tid = self.used_tid.max(tid);
     }
 
-    /// Takes note of a transaction that a storage had. It was given out by a master whose log may be
-    /// lost, and its client may still ask what became of it: nobody else gets the same.
+    /// Takes note of a transaction that a storage had. It was given out by a master whose log may
+    /// be lost, and its client may still ask what became of it: nobody else gets the same.
     pub(crate) fn learn_ttid(&mut self, unix: Duration, ttid: Ttid) {
         let tid = Tid::new(ttid.get());
         // One that is far in the future was not given out but made up.

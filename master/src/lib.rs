@@ -12,6 +12,7 @@ mod administration;
 mod cluster;
 mod early;
 mod error;
+mod facts;
 mod identification;
 mod ids;
 mod log;

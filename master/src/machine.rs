@@ -1,12 +1,11 @@
 //! The master as a machine: routes what comes in to the machine of the present state.
 
 use std::collections::BTreeSet;
-use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::disk::Disk;
-use model::{ClusterState, Nid, NodeState, NodeType, Now, PartitionTable, Random};
+use model::{ClusterState, Nid, NodeState, NodeType, Now, Random};
 use net::{ErrorCode, Event, Incoming, LinkId, Links, Machine, Message, Signal};
 
 use crate::administration;
@@ -23,7 +22,6 @@ use crate::options::{MasterExit, MasterOptions};
 use crate::phase::{Next, Phase};
 use crate::recovery::{Impulse, Recovery};
 use crate::stopping::Stopping;
-use crate::table::LiveTable;
 use crate::truncation::{ask_late, truncate_first, truncated};
 use crate::verification::Verification;
 use crate::wire::{Asked, Wire};
@@ -42,13 +40,13 @@ const RESERVATION_TIME: Duration = Duration::from_secs(10);
 /// Nothing is handled while a change that must be durable is on its way to the log, and nothing
 /// goes out that such a change leads to. Commits need no such change.
 pub struct Master {
-    cluster: Cluster,
-    phase: Phase,
+    pub(crate) cluster: Cluster,
+    pub(crate) phase: Phase,
     waiting: Waiting,
     /// Since when the process is to end, as soon as commits that are on their way are done.
     terminating: Option<Duration>,
     reserved_at: Duration,
-    exit: Option<MasterExit>,
+    pub(crate) exit: Option<MasterExit>,
     /// Something may not be durable that should be: nothing is done any more.
     has_failed: bool,
 }
@@ -107,69 +105,6 @@ impl Master {
         let reserved_at = now.monotonic;
         let (terminating, exit, has_failed) = (None, None, false);
         Ok(Self { cluster, phase, waiting, terminating, reserved_at, exit, has_failed })
-    }
-
-    /// Name of the cluster, which may have been made up.
-    pub fn cluster(&self) -> &str {
-        &self.cluster.name
-    }
-
-    /// The id of this node.
-    pub fn nid(&self) -> Nid {
-        self.cluster.nid
-    }
-
-    /// The state of the cluster, as announced.
-    pub fn state(&self) -> ClusterState {
-        self.cluster.state
-    }
-
-    /// The partition table, once there is one.
-    pub fn table(&self) -> Option<&PartitionTable> {
-        self.cluster.table.as_ref().map(LiveTable::table)
-    }
-
-    /// Why the cluster does not start, for people, if that was found: which nodes it waits for.
-    pub fn obstacle(&self) -> Option<String> {
-        match &self.phase {
-            Phase::Recovering(recovery) => recovery.obstacle(),
-            _ => None,
-        }
-    }
-
-    /// Whether something is not durable yet that was decided.
-    pub fn is_writing(&self) -> bool {
-        !self.cluster.ledger.is_settled()
-    }
-
-    /// What has not come to its end, for people: transactions, requests that wait, writes of the
-    /// log. Nothing where nobody commits.
-    pub fn unfinished(&self) -> Vec<String> {
-        let mut unfinished = match &self.phase {
-            Phase::Running(operation) => operation.unfinished(),
-            phase => vec![format!("the cluster is {:?}", phase.state())],
-        };
-        if self.is_writing() {
-            unfinished.push("the log is being written".to_owned());
-        }
-        unfinished
-    }
-
-    /// Readable when the log may have been written.
-    pub fn descriptor(&self) -> Option<RawFd> {
-        self.cluster.ledger.descriptor()
-    }
-
-    /// Panics if an invariant does not hold.
-    pub fn invariants(&self) {
-        if self.exit.is_some() {
-            return;
-        }
-        self.cluster.invariants();
-        assert!(self.cluster.state == self.phase.state(), "the state announced is the present one");
-        if let Phase::Running(operation) = &self.phase {
-            operation.invariants(&self.cluster);
-        }
     }
 
     fn log_written(&mut self) {

@@ -57,8 +57,8 @@ impl Storage {
         }
     }
 
-    /// The last ids of readable cells: data of cells that were discarded may still be there. The last
-    /// oid is the greatest one that new ones follow.
+    /// The last ids of readable cells: data of cells that were discarded may still be there. The
+    /// last oid is the greatest one that new ones follow.
     pub(crate) fn answer_last_ids(&mut self, link: LinkId, id: u32) {
         let partitions = self.readable_partitions();
         let task =

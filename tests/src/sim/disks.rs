@@ -1,8 +1,8 @@
 //! Disks of storages that are lost, damaged, or of another time.
 //!
 //! A cluster goes on where others have what such a storage had, and cannot know better where they
-//! have not. So this is done to storages only that nobody counts on: after they have ended, when all
-//! others know, durably, that their cells are out of date.
+//! have not. So this is done to storages only that nobody counts on: after they have ended, when
+//! all others know, durably, that their cells are out of date.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -109,8 +109,9 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "simulator",
-        about: "clusters with programs and faults of all kinds: seeds that once broke a rule, fresh \
-                ones of this commit for NEOLITH_SIM_MINUTES (2), and that a seed always does the same",
+        about: "clusters with programs and faults of all kinds: seeds that once broke a rule, \
+                fresh ones of this commit for NEOLITH_SIM_MINUTES (2), and that a seed always does \
+                the same",
         actions: &[cargo(&[
             "test",
             "--release",

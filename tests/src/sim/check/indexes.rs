@@ -83,7 +83,7 @@ mod tests {
             let file = damaged.read_file(name).unwrap();
             file.windows(100).position(|bytes| bytes == [7; 100]).map(|at| (name.clone(), at))
         };
-        let (name, at) = names.iter().find_map(|name| has_object(name)).unwrap();
+        let (name, at) = names.iter().find_map(has_object).unwrap();
         damaged.flip(&name, u64::try_from(at + 50).unwrap(), 3);
         assert_eq!(rule(damaged).as_deref(), Some("databases are sound"));
     }
