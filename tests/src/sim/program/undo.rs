@@ -4,11 +4,13 @@ use client::{Error, Revision};
 use model::{Oid, Tid};
 
 use super::layout::{UNDONE, oids};
-use super::session::{Session, following};
+use super::session::Session;
 use crate::sim::history::Found;
 
 /// Transactions of which one is undone: the last ones that changed these objects.
 const RECENT: usize = 6;
+/// No transaction has this tid: it is of the year 1900.
+const NEVER: Tid = Tid::new(1);
 
 /// Changes some objects, or undoes what was done to them.
 pub(super) async fn round(session: &mut Session) -> Result<(), Error> {
@@ -40,7 +42,7 @@ async fn undo(session: &mut Session) -> Result<(), Error> {
     // The newest first: an older one may be possible to undo when it is.
     recent.truncate(1 + session.random.index(2));
     if session.random.chance(1, 20) {
-        recent = vec![following(recent[0])];
+        recent = vec![NEVER];
     }
     let mut transaction = session.begin().await?;
     for tid in recent {
