@@ -21,8 +21,10 @@ pub(crate) enum MasterStep {
     Table { table: Box<PartitionTable>, discarded: Vec<PartitionId> },
     /// A transaction that was in doubt is shown.
     Validated { ttid: Ttid },
-    /// The database is truncated, and is asked for its last ids.
-    Truncated { link: LinkId, id: u32 },
+    /// What is in doubt is durable, and is asked for.
+    InDoubt { link: LinkId, id: u32 },
+    /// The database is truncated, or what was in doubt is committed, and is asked for its last ids.
+    LastIds { link: LinkId, id: u32 },
     /// Something that is only noted.
     Noted,
 }
@@ -122,7 +124,9 @@ impl Storage {
             Message::Truncate { tid } => self.intend_truncation(tid),
             Message::AskRecovery {} => self.answer_recovery(link, id),
             Message::AskPartitionTable {} => self.answer_table(link, id),
-            Message::AskLockedTransactions {} => self.answer_locked(link, id),
+            Message::AskLockedTransactions {} => {
+                self.sync_first(MasterStep::InDoubt { link, id });
+            }
             Message::ValidateTransaction { ttid, tid } => self.validate(ttid, tid),
             Message::AskLastIDs {} => self.ask_last_ids(link, id),
             Message::StartOperation { backup } => self.start_operation(link, id, backup),
@@ -267,7 +271,8 @@ impl Storage {
                 self.discard_cells(&discarded);
             }
             MasterStep::Validated { ttid } => tracing::info!(%ttid, "committed, after doubt"),
-            MasterStep::Truncated { link, id } => self.answer_last_ids(link, id),
+            MasterStep::InDoubt { link, id } => self.answer_locked(link, id),
+            MasterStep::LastIds { link, id } => self.answer_last_ids(link, id),
             MasterStep::Noted => {}
         }
     }

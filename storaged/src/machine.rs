@@ -212,11 +212,6 @@ impl Storage {
         matches!(self.phase, Phase::Operating { .. })
     }
 
-    /// The partition table, once it has one.
-    pub fn table(&self) -> Option<&PartitionTable> {
-        self.table.as_ref()
-    }
-
     /// Counters of the engine.
     pub fn figures(&self) -> engine::Figures {
         self.engine.figures()

@@ -37,6 +37,17 @@ impl Storage {
         if edits.is_empty() {
             return self.master_step(step);
         }
+        self.write_first(edits, step);
+    }
+
+    /// Does a step when all that was written is durable. What a storage has locked may be committed
+    /// once the master was told, and clients may know of it, though nobody was answered before the
+    /// connection to an earlier master was lost.
+    pub(crate) fn sync_first(&mut self, step: MasterStep) {
+        self.write_first(Vec::new(), step);
+    }
+
+    fn write_first(&mut self, edits: Vec<MetadataEdit>, step: MasterStep) {
         let token = self.new_token();
         self.inbox.block(token);
         self.unwritten.first = Some((token, edits));
@@ -45,7 +56,11 @@ impl Storage {
 
     fn try_first(&mut self, step: MasterStep) {
         let Some((token, edits)) = &self.unwritten.first else { return };
-        match self.engine.edit(*token, edits.clone()) {
+        let written = match edits.is_empty() {
+            true => self.engine.sync(*token),
+            false => self.engine.edit(*token, edits.clone()),
+        };
+        match written {
             Ok(()) => {
                 self.completions.insert(*token, After::Master(step));
                 self.submitted = true;

@@ -60,7 +60,7 @@ impl Storage {
         if self.packs.retain(|pack_id| pack_id <= tid) {
             edits.push(self.packs.edit());
         }
-        self.edit_first(edits, MasterStep::Truncated { link, id });
+        self.edit_first(edits, MasterStep::LastIds { link, id });
         true
     }
 }

@@ -53,7 +53,7 @@ impl Storage {
 
     pub(crate) fn ask_last_ids(&mut self, link: LinkId, id: u32) {
         if !self.truncate_first(link, id) {
-            self.answer_last_ids(link, id);
+            self.sync_first(MasterStep::LastIds { link, id });
         }
     }
 

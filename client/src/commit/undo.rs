@@ -107,11 +107,8 @@ impl Client {
                 let message = Message::AskObject { oid, at: Some(undo_serial), before: None };
                 self.read(Purpose::UndoData { ttid, oid }, Place::Oid(oid), message);
             }
-            // It did not exist before. Others have to be told, which they are not of deletions.
-            None if is_current => {
-                let write = NewWrite { kind: Kind::Store, ..NewWrite::of(current_serial, None) };
-                self.write(ttid, oid, write);
-            }
+            // It did not exist before.
+            None if is_current => self.write(ttid, oid, NewWrite::of(current_serial, None)),
             Some(undo_serial) => self.undo_conflict(ttid, oid, current_serial, undo_serial),
             None => {
                 let error = self.undo_failure(ttid, Some(oid), UndoFailure::Changed);

@@ -1,8 +1,10 @@
 //! Undo.
 
 use bytes::Bytes;
-use model::Ttid;
-use net::{ErrorCode, Message, OrderedMap, UndoSerials};
+use model::{PartitionId, Ttid};
+use net::{
+    Checksum, Data, ErrorCode, Message, OrderedMap, RelockConflict, RelockData, UndoSerials,
+};
 
 use super::world::{MASTER, World, object, oid, payload, tid};
 use crate::{Answer, Completion, Conflict, Error, Request, Token, UndoFailure};
@@ -72,7 +74,26 @@ fn an_undone_creation_is_told_to_others() {
     world.submit(Request::Finish { ttid });
     let finish = world.take(MASTER, "AskFinishTransaction").message;
     let Message::AskFinishTransaction { oids, deleted, .. } = finish else { panic!() };
-    assert_eq!((oids, deleted), (vec![oid(4)].into(), Vec::new()), "others are told of it");
+    let partitions = vec![PartitionId::new(0)];
+    assert_eq!((oids, deleted), (vec![oid(4)].into(), partitions), "others are told of it");
+}
+
+#[test]
+fn r09_an_undone_creation_has_no_data_to_be_brought_back() {
+    let mut world = World::readable(&[&[1], &[2]]);
+    let ttid = world.begin(1002);
+    let token = undo(&mut world, ttid);
+    world.reply(1, "AskObjectUndoSerial", serials(20, None, true));
+    world.reply(2, "AskObjectUndoSerial", NOTHING);
+    world.reply(1, "AskStoreObject", Message::AnswerStoreObject { conflict: None });
+    world.assert_done(token, Ok(Answer::Undone(vec![oid(4)])));
+    world.tell(1, Message::NotifyDeadlock { ttid, oid: oid(4) });
+    let nothing = RelockData { compression: 0, checksum: Checksum::ZERO, data: Data::default() };
+    let (serial, conflict_serial) = (tid(20), tid(30));
+    let conflict = Some(RelockConflict { serial, conflict_serial, data: Some(nothing) });
+    world.reply(1, "AskRelockObject", Message::AnswerRelockObject { conflict });
+    let Completion::Conflict(conflict) = world.completion() else { panic!() };
+    assert_eq!((conflict.conflict_serial, conflict.data), (tid(30), None));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use model::{NodeState, NodeType};
 use net::{ErrorCode, Message, OrderedMap};
 
-use super::world::{PeerId, World, load, oid, rows, store, stored, tid, ttid, vote};
+use super::world::{PeerId, World, load, lock, oid, rows, store, stored, tid, ttid, vote};
 
 fn gone(world: &mut World, number: u32) {
     let nid = model::Nid::of(NodeType::Client, number);
@@ -118,6 +118,34 @@ fn a_storage_that_lost_its_master_serves_nobody_and_comes_back() {
         let serial = if phase >= 2 { 204 } else { 0 };
         world.commit(client, 300, 1, serial);
     }
+}
+
+/// A slow disk, a master that connects again, and a process that is killed.
+#[test]
+fn r01_what_is_told_to_be_locked_is_durable() {
+    let (mut world, first, _) = world();
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.hold_disk(true);
+    let master = world.master();
+    let token = world.post(master, &lock(ttid(200), tid(204)));
+    assert_eq!(world.answer(master, token), None);
+    world.cut(master);
+    world.join();
+    world.send_table(1, rows(model::CellState::UpToDate));
+    let master = world.master();
+    let token = world.post(master, &Message::AskLockedTransactions {});
+    assert_eq!(world.answer(master, token), None, "a commit may follow");
+    world.hold_disk(false);
+    let in_doubt = OrderedMap(vec![(ttid(200), Some(tid(204)))]);
+    let expected = Message::AnswerLockedTransactions { transactions: in_doubt };
+    assert_eq!(world.answer(master, token), Some(expected));
+    // On a storage that had voted only, the commit is durable before clients can learn of it.
+    world.hold_disk(true);
+    world.tell(&Message::ValidateTransaction { ttid: ttid(200), tid: tid(204) });
+    let token = world.post(master, &Message::AskLastIDs {});
+    assert_eq!(world.answer(master, token), None, "operation may follow");
+    world.hold_disk(false);
+    assert!(world.answer(master, token).is_some());
 }
 
 #[test]

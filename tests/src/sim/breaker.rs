@@ -90,7 +90,7 @@ impl Breaker {
                 }
                 Step::Begin if self.begin(world, fault) => {
                     world.note(&format!("fault: {fault}"));
-                    if changed_disk(fault.kind).is_none() {
+                    if changed_disk(fault.kind, index).is_none() {
                         self.count(fault.kind);
                     }
                     self.due.insert((world.elapsed() + fault.lasts, index), Step::End);
@@ -190,9 +190,9 @@ impl Breaker {
     }
 
     fn end(&mut self, world: &mut World, kind: FaultKind, index: usize) {
-        if let Some((change, target)) = changed_disk(kind) {
+        if let Some((change, target)) = changed_disk(kind, index) {
             let process = self.process(target);
-            if self.disks.bring_back(world, process, change, index) {
+            if self.disks.bring_back(world, process, change) {
                 world.note(&format!("{target} has another disk: {change:?}"));
                 self.count(kind);
             }
@@ -273,10 +273,10 @@ impl Breaker {
 }
 
 /// How a fault changes the disk of a storage, and of which.
-fn changed_disk(kind: FaultKind) -> Option<(Change, Target)> {
+fn changed_disk(kind: FaultKind, index: usize) -> Option<(Change, Target)> {
     match kind {
         FaultKind::DiskGone(target) => Some((Change::Gone, target)),
-        FaultKind::OldDisk(target) => Some((Change::Older, target)),
+        FaultKind::OldDisk(target) => Some((Change::Older(index), target)),
         FaultKind::Flips(target) => Some((Change::Flipped, target)),
         _ => None,
     }

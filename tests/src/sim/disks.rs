@@ -24,8 +24,8 @@ const FLIPS_MAX: u64 = 20;
 pub(super) enum Change {
     /// It is empty.
     Gone,
-    /// It is as it was when it was copied.
-    Older,
+    /// It is as it was when this copy was made.
+    Older(usize),
     /// Some bits are others.
     Flipped,
 }
@@ -83,29 +83,22 @@ impl Disks {
         world: &mut World,
         process: ProcessId,
         change: Change,
-        copy: usize,
     ) -> bool {
         let Some(nid) = self.away.remove(&process) else { return false };
         let is_done = !world.is_running(process)
             && self.is_given_up(world, process, nid)
-            && self.change(world, process, change, copy);
+            && self.change(world, process, change);
         world.start_now(process);
         is_done
     }
 
-    fn change(
-        &mut self,
-        world: &mut World,
-        process: ProcessId,
-        change: Change,
-        copy: usize,
-    ) -> bool {
+    fn change(&mut self, world: &mut World, process: ProcessId, change: Change) -> bool {
         match change {
             Change::Gone => {
                 world.set_disk(process, MemoryDisk::new(self.random.next_u64()));
                 self.spoiled.remove(&process);
             }
-            Change::Older => {
+            Change::Older(copy) => {
                 let Some(disk) = self.copies.remove(&copy) else { return false };
                 world.set_disk(process, disk);
                 self.spoiled.insert(process);

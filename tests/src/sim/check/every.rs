@@ -2,7 +2,9 @@
 
 use super::databases::Databases;
 use super::truth::Truth;
-use super::{bank, commits, counters, indexes, logs, order, reads, replicas, skew, told, undo};
+use super::{
+    bank, commits, counters, errors, indexes, logs, order, reads, replicas, skew, told, undo,
+};
 use super::{walks, writes};
 use crate::sim::{Broken, History};
 
@@ -20,6 +22,7 @@ pub fn all(history: &History, databases: &Databases) -> Result<bool, Broken> {
 /// Checks what programs did and saw against what is committed.
 pub(super) fn against(history: &History, truth: &Truth) -> Result<(), Broken> {
     commits::check(history, truth)?;
+    errors::check(history)?;
     order::check(history, truth)?;
     writes::check(history, truth)?;
     reads::check(history, truth)?;

@@ -3,14 +3,15 @@
 //! - [`Databases`]: what storages leave; `cell`: what one has of one partition;
 //! - `Truth`: what is committed, as all readable cells have it;
 //! - [`all`]: the rules, each in a file of its own: of databases (`indexes`, `replicas`), of what
-//!   programs did and saw (`commits`, `order`, `writes`, `reads`, `walks`, `told`), and of what
-//!   each kind of program keeps (`undo`, `bank`, `logs`, `counters`, `skew`).
+//!   programs did and saw (`commits`, `errors`, `order`, `writes`, `reads`, `walks`, `told`), and
+//!   of what each kind of program keeps (`undo`, `bank`, `logs`, `counters`, `skew`).
 
 mod bank;
 mod cell;
 mod commits;
 mod counters;
 mod databases;
+mod errors;
 mod every;
 mod indexes;
 mod logs;

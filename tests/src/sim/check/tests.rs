@@ -155,6 +155,20 @@ fn a_good_history_breaks_no_rule() {
 }
 
 #[test]
+fn errors_that_nobody_should_get() {
+    let fail = |error: Error| {
+        move |case: &mut Case| {
+            let id = case.history.begin("one more".to_owned());
+            case.history.ended(id, Fate::Failed(error));
+        }
+    };
+    let mut case = Case::good();
+    fail(Error::Incomplete { ttid: Ttid::new(15) })(&mut case);
+    assert_eq!(case.broken(), None);
+    breaks("nothing fails without a reason", fail(Error::Damaged { compression: 1 }));
+}
+
+#[test]
 fn commits_that_are_lost_or_come_from_nowhere() {
     breaks("acknowledged commits survive", |case| {
         case.truth.transactions.remove(&CHANGED);
