@@ -118,6 +118,11 @@ impl Fault {
 }
 
 impl FaultKind {
+    /// Whether a disk does not give what it is asked for.
+    pub(super) fn fails_reads(self) -> bool {
+        matches!(self, Self::Disk(_, _, DiskFault::ReadError))
+    }
+
     /// What kind it is, for statistics.
     pub const fn name(self) -> &'static str {
         match self {
