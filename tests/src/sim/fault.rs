@@ -175,6 +175,8 @@ pub struct Targets {
     pub storages: u32,
     /// Programs.
     pub programs: u32,
+    /// The program that loads, and goes on while it hears nothing of the master.
+    pub reader: u32,
 }
 
 /// The faults of a run, in order of time.
@@ -217,7 +219,7 @@ const NETWORK: [Make; 8] = [
     |random, targets| pair(random, targets, FaultKind::Stall),
     |random, targets| pair(random, targets, FaultKind::StallBoth),
     |random, targets| FaultKind::Isolate(any(random, targets)),
-    |random, targets| FaultKind::Behind(program(random, targets), storage(random, targets)),
+    |random, targets| FaultKind::Behind(Target::Program(targets.reader), storage(random, targets)),
     |random, targets| FaultKind::Refuse(node(random, targets)),
     |random, targets| pair(random, targets, FaultKind::HalfOpen),
     |random, targets| {
