@@ -104,16 +104,20 @@ impl Host for StorageHost {
     }
 }
 
+/// How long half of all clients avoid a storage that failed: they soon ask it again.
+const AVOID_DELAY: Duration = Duration::from_millis(50);
 /// What half of the clients keep: so little that something is evicted.
 const CACHE_BYTES: u64 = 64 << 10;
 
 /// A client for a program.
 pub(crate) fn client(seed: u64, now: Now) -> Client {
+    let options = ClientOptions::new(NAME, vec![master_address()]);
     let options = ClientOptions {
         reconnect_delay: RECONNECT_DELAY,
         cache_bytes: if seed.is_multiple_of(2) { CACHE_BYTES } else { 0 },
+        avoid_delay: if seed & 2 == 0 { AVOID_DELAY } else { options.avoid_delay },
         seed,
-        ..ClientOptions::new(NAME, vec![master_address()])
+        ..options
     };
     Client::new(options, now)
 }
