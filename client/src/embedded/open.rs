@@ -1,12 +1,12 @@
 //! Opening and closing.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use engine::disk::{Directory, DirectoryOptions, Disk, OpenMode as DiskMode};
-use engine::{BoundsLookup, Engine, OpenMode, Options, ReadMode, Worker};
+use engine::{BoundsLookup, Engine, Figures, OpenMode, Options, ReadMode, Worker};
 use model::{Oid, PartitionCount, Tid};
 
 use super::fitness;
@@ -14,7 +14,7 @@ use super::ids::Ids;
 use super::options::{Coding, EmbeddedOptions, Opening};
 use super::shared::{Common, Shared, WriterHandle};
 use super::unfit::Unfit;
-use super::writer::Writer;
+use super::writer::{Command, Writer};
 use super::{failure, transaction::EmbeddedTransaction};
 use crate::error::Error;
 use crate::payload::Payload;
@@ -171,11 +171,29 @@ impl Embedded {
         }
     }
 
+    /// Counters of the engine since it was opened, such as how often it has synced its log.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Closed`].
+    pub fn figures(&self) -> Result<Figures, Error> {
+        self.ask(|reply| Command::Figures { reply })
+    }
+
     /// Ends the database for all who share it: their requests fail with [`Error::Closed`], their
     /// transactions are aborted. Waits until commits under way are durable and everything is
     /// written, so that it opens at once the next time; the directory is free then.
     pub fn close(&self) {
         self.shared.close();
+    }
+
+    /// Asks the thread that writes, and waits for its answer.
+    pub(super) fn ask<T>(
+        &self,
+        command: impl FnOnce(Sender<Result<T, Error>>) -> Command,
+    ) -> Result<T, Error> {
+        let (reply, answer) = channel();
+        self.shared.command(command(reply))?;
+        answer.recv().unwrap_or_else(|_| Err(self.shared.ended()))
     }
 
     pub(super) fn check_writable(&self) -> Result<(), Error> {

@@ -1,7 +1,6 @@
 //! Transactions: what they store, and how they end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Sender, channel};
 
 use engine::{Compression, ObjectData};
 use model::{Oid, Tid, Ttid};
@@ -162,7 +161,7 @@ impl EmbeddedTransaction {
                 let (objects, _) = self.take_held();
                 let oids = std::mem::take(&mut self.order);
                 let tid = self.tid;
-                let done = self.ask(|reply| {
+                let done = self.embedded.ask(|reply| {
                     let commit = Commit { ttid, tid, objects, metadata, oids, claim, reply };
                     Command::Commit(Box::new(commit))
                 });
@@ -263,22 +262,13 @@ impl EmbeddedTransaction {
             return Ok(data.clone());
         }
         let ttid = self.ttid;
-        let Some(lookup) = self.ask(|reply| Command::ReadBack { ttid, oid, reply })? else {
+        let Some(lookup) = self.embedded.ask(|reply| Command::ReadBack { ttid, oid, reply })?
+        else {
             return Ok(None);
         };
         let stored = self.embedded.look_up(Some(oid), lookup)?;
         let payload = |stored: ObjectData| Some(to_payload(stored.compression, stored.data?));
         Ok(stored.and_then(payload))
-    }
-
-    /// Asks the thread that writes, and waits for its answer.
-    pub(super) fn ask<T>(
-        &self,
-        command: impl FnOnce(Sender<Result<T, Error>>) -> Command,
-    ) -> Result<T, Error> {
-        let (reply, answer) = channel();
-        self.embedded.shared.command(command(reply))?;
-        answer.recv().unwrap_or_else(|_| Err(self.embedded.shared.ended()))
     }
 
     /// What is in memory, for the engine, and its bytes.

@@ -49,7 +49,7 @@ impl EmbeddedTransaction {
         if self.is_appended {
             let (ttid, (objects, bytes)) = (self.ttid, self.take_held());
             self.embedded.shared.common.backlog.take(bytes);
-            self.ask(|reply| Command::Flush { ttid, objects, bytes, reply })?;
+            self.embedded.ask(|reply| Command::Flush { ttid, objects, bytes, reply })?;
         }
         self.phase = Phase::Voted(claim, metadata);
         Ok(resolved)

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::Duration;
 
 use engine::disk::Wait;
-use engine::{Engine, ObjectData, StoredLookup, Worker};
+use engine::{Engine, Figures, ObjectData, StoredLookup, Worker};
 use model::{Oid, Tid, Ttid};
 
 use super::failure;
@@ -39,6 +39,8 @@ pub(super) enum Command {
     Commit(Box<Commit>),
     /// A transaction of which something was appended is dropped.
     Abort { ttid: Ttid },
+    /// Somebody measures.
+    Figures { reply: Sender<Result<Figures, Error>> },
     /// Nothing comes any more.
     Close,
 }
@@ -180,6 +182,8 @@ impl Writer {
                     self.told(error);
                 }
             }
+            // Whoever does not wait any more is left alone.
+            Command::Figures { reply } => drop(reply.send(Ok(self.engine.figures()))),
             Command::Close => return false,
         }
         true
@@ -297,7 +301,6 @@ impl Writer {
                 let _ = self.engine.abort(commit.ttid);
                 answer(*commit, Err(error));
             }
-            // Whoever does not wait any more is left alone.
             (Waiting::Flush(reply), result) => drop(reply.send(result)),
             (Waiting::ReadBack { ttid, oid, reply }, result) => {
                 let partition = self.common.partitions.of_oid(oid);
