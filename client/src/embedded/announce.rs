@@ -14,12 +14,14 @@ use crate::session::Notice;
 /// subscribers were told of it (R22).
 pub(super) struct Announced {
     last_tid: AtomicU64,
-    subscribers: Mutex<Vec<Sender<Notice>>>,
+    /// `None` when nothing more will be told.
+    subscribers: Mutex<Option<Vec<Sender<Notice>>>>,
 }
 
 impl Announced {
     pub(super) fn new(last_tid: Tid) -> Self {
-        Self { last_tid: AtomicU64::new(last_tid.get()), subscribers: Mutex::default() }
+        let subscribers = Mutex::new(Some(Vec::new()));
+        Self { last_tid: AtomicU64::new(last_tid.get()), subscribers }
     }
 
     pub(super) fn last_tid(&self) -> Tid {
@@ -29,7 +31,9 @@ impl Announced {
     /// Whoever subscribes and asks for the last tid then is told of all later ones.
     pub(super) fn subscribe(&self) -> Receiver<Notice> {
         let (sender, receiver) = channel();
-        self.lock().push(sender);
+        if let Some(subscribers) = self.lock().as_mut() {
+            subscribers.push(sender);
+        }
         receiver
     }
 
@@ -37,16 +41,18 @@ impl Announced {
         assert!(tid > self.last_tid(), "tids grow: {tid} after {}", self.last_tid());
         let mut subscribers = self.lock();
         let notice = Notice::Invalidated { tid, oids, ttid: Some(ttid) };
-        subscribers.retain(|subscriber| subscriber.send(notice.clone()).is_ok());
+        for subscribers in subscribers.iter_mut() {
+            subscribers.retain(|subscriber| subscriber.send(notice.clone()).is_ok());
+        }
         self.last_tid.store(tid.get(), Ordering::Release);
     }
 
     /// Nothing more will be told.
     pub(super) fn close(&self) {
-        self.lock().clear();
+        *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Sender<Notice>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Sender<Notice>>>> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

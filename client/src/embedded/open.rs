@@ -8,6 +8,7 @@ use bytes::Bytes;
 use engine::disk::{Directory, DirectoryOptions, Disk, OpenMode as DiskMode};
 use engine::{BoundsLookup, Engine, Figures, OpenMode, Options, ReadMode, Worker};
 use model::{Oid, PartitionCount, Tid};
+use net::PackOrder;
 
 use super::fitness;
 use super::ids::Ids;
@@ -19,6 +20,8 @@ use super::{failure, transaction::EmbeddedTransaction};
 use crate::error::Error;
 use crate::payload::Payload;
 use crate::session::Notice;
+
+const NO_PACKS: Error = Error::Unsupported { what: "packing" };
 
 /// A database on a directory, in this process, without a cluster: its methods are those of a
 /// [`crate::Session`]. Threads share it, and cloning it is cheap. It ends when it is closed, or
@@ -155,12 +158,28 @@ impl Embedded {
         EmbeddedTransaction::begin(self, Some(tid))
     }
 
-    /// Refuses to pack.
+    /// Refuses to pack: the engine cannot yet.
     ///
     /// # Errors
     /// [`Error::Unsupported`], always.
     pub fn pack(&self, _tid: Tid, _oids: Option<Vec<Oid>>) -> Result<Tid, Error> {
-        Err(Error::Unsupported { what: "packing" })
+        Err(NO_PACKS)
+    }
+
+    /// Refuses to tell of pack orders.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], always.
+    pub fn pack_orders(&self, _first_id: Tid) -> Result<Vec<PackOrder>, Error> {
+        Err(NO_PACKS)
+    }
+
+    /// Refuses to wait for a pack.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], always.
+    pub fn wait_for_pack(&self, _pack_id: Tid) -> Result<(), Error> {
+        Err(NO_PACKS)
     }
 
     /// Data, coded as the options say.

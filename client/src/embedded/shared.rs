@@ -149,7 +149,7 @@ impl Shared {
 
     pub(super) fn close(&self) {
         self.common.close();
-        let Some(writer) = &self.writer else { return };
+        let Some(writer) = &self.writer else { return self.common.announced.close() };
         // It may have ended already.
         let _ = writer.commands.send(Command::Close);
         let thread = writer.thread.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -5,7 +5,15 @@ use engine::disk::MemoryDisk;
 use model::{Oid, Tid};
 
 use super::world::{commit, load, metadata, new, oid, open, store};
-use crate::{Error, Metadata, Notice, Payload, Revision};
+use crate::{Embedded, EmbeddedTransaction, Error, Metadata, Notice, Payload, Revision};
+
+/// Threads share it, and hand transactions to each other.
+const _: fn() = || {
+    fn shared<T: Clone + Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<Embedded>();
+    sent::<EmbeddedTransaction>();
+};
 
 #[test]
 fn revisions_are_found_by_tid() {
@@ -265,6 +273,7 @@ fn nothing_goes_on_after_a_close() {
     let mut all = embedded.transactions(Tid::ZERO, None);
     assert_eq!(all.next(), Some(Err(Error::Closed)));
     assert_eq!(all.next(), None);
+    assert!(embedded.subscribe().recv().is_err(), "nothing will be told");
     assert!(disk.read_file("closed").is_some(), "it was closed in good order");
     let embedded = open(&disk);
     assert_eq!(load(&embedded, 1), Some(Bytes::from("one")));
