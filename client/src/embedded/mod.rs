@@ -11,6 +11,7 @@ mod iterate;
 mod locks;
 mod open;
 mod options;
+mod pace;
 mod read;
 mod shared;
 mod transaction;

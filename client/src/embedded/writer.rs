@@ -15,6 +15,7 @@ use model::{Oid, Tid, Ttid};
 
 use super::failure;
 use super::locks::Claim;
+use super::pace::Pace;
 use super::shared::Common;
 use crate::error::Error;
 use crate::request::Metadata;
@@ -74,6 +75,7 @@ pub(super) struct Writer {
     commands: Receiver<Command>,
     common: Arc<Common>,
     waiting: BTreeMap<u64, Waiting>,
+    pace: Pace,
     next_token: u64,
     /// Why nothing can be written any more.
     failed: Option<Error>,
@@ -98,13 +100,15 @@ impl Writer {
         commands: Receiver<Command>,
         common: Arc<Common>,
     ) -> Self {
-        let waiting = BTreeMap::new();
-        Self { engine, worker, commands, common, waiting, next_token: 1, failed: None }
+        let (waiting, pace) = (BTreeMap::new(), Pace::default());
+        Self { engine, worker, commands, common, waiting, pace, next_token: 1, failed: None }
     }
 
     /// Runs until the database is closed. What was handed in before is carried out.
     pub(super) fn run(mut self) {
         let _alarm = Alarm(Arc::clone(&self.common));
+        // Commits are synced when the disk is waited for, all that were taken before.
+        self.engine.gather();
         while self.take_commands() {
             self.turn();
         }
@@ -114,21 +118,35 @@ impl Writer {
         self.end();
     }
 
-    /// Takes what there is, and waits for something if there is nothing else to do. False at the
-    /// end.
+    /// Takes what there is, waits for something if there is nothing else to do, and for commits
+    /// that are likely to come. False at the end.
     fn take_commands(&mut self) -> bool {
-        let can_take = |writer: &Self| writer.failed.is_some() || !writer.engine.is_congested();
-        if self.waiting.is_empty() && can_take(self) {
-            let goes_on = match self.wait_for_command() {
-                Ok(command) => self.carry_out(command),
+        let mut goes_on = self.take_all();
+        let piled_up = self.pace.begin();
+        if goes_on && self.waiting.is_empty() && self.can_take() {
+            goes_on = match self.wait_for_command() {
+                Ok(command) => self.carry_out(command) && self.take_all(),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => false,
             };
-            if !goes_on {
-                return false;
-            }
         }
-        while can_take(self) {
+        let begin = net::now().monotonic;
+        while goes_on
+            && self.can_take()
+            && let Some(left) = self.pace.wait(piled_up, net::now().monotonic - begin)
+        {
+            goes_on = match self.commands.recv_timeout(left) {
+                Ok(command) => self.carry_out(command) && self.take_all(),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => false,
+            };
+        }
+        goes_on
+    }
+
+    /// Takes what there is. False at the end.
+    fn take_all(&mut self) -> bool {
+        while self.can_take() {
             let goes_on = match self.commands.try_recv() {
                 Ok(command) => self.carry_out(command),
                 Err(TryRecvError::Empty) => break,
@@ -139,6 +157,10 @@ impl Writer {
             }
         }
         true
+    }
+
+    fn can_take(&self) -> bool {
+        self.failed.is_some() || !self.engine.is_congested()
     }
 
     fn wait_for_command(&self) -> Result<Command, RecvTimeoutError> {
@@ -210,6 +232,7 @@ impl Writer {
         match self.submit(&mut commit) {
             Ok((token, tid)) => {
                 self.waiting.insert(token, Waiting::Commit { tid, commit });
+                self.pace.committed();
             }
             Err(error) => {
                 // Nothing of it is needed, and the engine may have failed already.
@@ -270,13 +293,14 @@ impl Writer {
             true => Wait::Yes,
             false => Wait::No,
         };
-        match self.engine.poll(wait) {
-            Ok(completions) => {
-                for completion in completions {
-                    self.complete(completion.token, completion.result);
-                }
-            }
+        let begin = net::now().monotonic;
+        let completions = match self.engine.poll(wait) {
+            Ok(completions) => completions,
             Err(error) => return self.fail(&error),
+        };
+        self.pace.waited(completions.len(), net::now().monotonic - begin);
+        for completion in completions {
+            self.complete(completion.token, completion.result);
         }
         // What the log could not take is written; what tables could not take has to wait for them.
         let worked = match self.engine.is_congested() && self.worker.is_busy() {
