@@ -324,12 +324,7 @@ impl fmt::Display for Error {
             Self::NotLocked { oid } => {
                 write!(f, "object {oid} is locked by no storage that has it whole")
             }
-            Self::Undo { tid, oid: None, reason } => {
-                write!(f, "transaction {tid} cannot be undone: {reason}")
-            }
-            Self::Undo { tid, oid: Some(oid), reason } => {
-                write!(f, "transaction {tid} cannot be undone: object {oid}: {reason}")
-            }
+            Self::Undo { tid, oid, reason } => fmt_undo(f, *tid, *oid, *reason),
             Self::Unfit { path, reason } => write!(f, "{path}: {reason}"),
             Self::Storage { text } | Self::Unreadable { oid: None, text } => f.write_str(text),
             Self::Unreadable { oid: Some(oid), text } => write!(f, "object {oid}: {text}"),
@@ -338,12 +333,7 @@ impl fmt::Display for Error {
                 "{text}: whether transaction {ttid} is committed is seen when the database is \
                  opened again"
             ),
-            Self::CannotBegin { tid: None, reason } => {
-                write!(f, "cannot begin a transaction: {reason}")
-            }
-            Self::CannotBegin { tid: Some(tid), reason } => {
-                write!(f, "cannot begin a transaction with tid {tid}: {reason}")
-            }
+            Self::CannotBegin { tid, reason } => fmt_begin(f, *tid, reason),
             Self::Limit { what, given, limit } => {
                 write!(f, "{what}: {given} is over the limit of {limit}")
             }
@@ -351,6 +341,26 @@ impl fmt::Display for Error {
                 write!(f, "{what} is not possible in a database without a cluster")
             }
         }
+    }
+}
+
+fn fmt_undo(
+    f: &mut fmt::Formatter<'_>,
+    tid: Tid,
+    oid: Option<Oid>,
+    reason: UndoFailure,
+) -> fmt::Result {
+    write!(f, "transaction {tid} cannot be undone: ")?;
+    match oid {
+        Some(oid) => write!(f, "object {oid}: {reason}"),
+        None => write!(f, "{reason}"),
+    }
+}
+
+fn fmt_begin(f: &mut fmt::Formatter<'_>, tid: Option<Tid>, reason: &str) -> fmt::Result {
+    match tid {
+        Some(tid) => write!(f, "cannot begin a transaction with tid {tid}: {reason}"),
+        None => write!(f, "cannot begin a transaction: {reason}"),
     }
 }
 
