@@ -6,6 +6,7 @@ use bytes::Bytes;
 use model::{Nid, Oid, PartitionId, Tid, Ttid};
 use net::{Address, ErrorCode};
 
+use crate::embedded::Unfit;
 use crate::request::Revision;
 
 /// Why a request failed.
@@ -148,6 +149,55 @@ pub enum Error {
         /// Why.
         reason: UndoFailure,
     },
+    /// A directory cannot be used without a cluster.
+    Unfit {
+        /// The directory.
+        path: String,
+        /// Why.
+        reason: Unfit,
+    },
+    /// The disk, or what the system allows, is in the way: there is no space, or a write or sync
+    /// failed. Nothing was committed.
+    Storage {
+        /// What happened, with the path.
+        text: String,
+    },
+    /// What is in a database's files cannot be read, or is not what was written.
+    Unreadable {
+        /// The object, if it is about one.
+        oid: Option<Oid>,
+        /// What is wrong, with the file and the place in it.
+        text: String,
+    },
+    /// The disk failed while a transaction was committed: whether it is committed is seen when the
+    /// database is opened again.
+    Undecided {
+        /// The transaction.
+        ttid: Ttid,
+        /// What happened, with the path.
+        text: String,
+    },
+    /// No transaction can be begun, or not with that tid.
+    CannotBegin {
+        /// The tid that it was to have, if one was asked for.
+        tid: Option<Tid>,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Something is longer or more than is possible.
+    Limit {
+        /// What.
+        what: &'static str,
+        /// How much it would be.
+        given: u64,
+        /// The greatest value allowed.
+        limit: u64,
+    },
+    /// There is no such thing in a database without a cluster.
+    Unsupported {
+        /// What.
+        what: &'static str,
+    },
 }
 
 /// Why a transaction cannot be undone.
@@ -174,6 +224,8 @@ pub enum Trouble {
     Refused,
     /// Data is damaged.
     Damage,
+    /// The disk: the same fails until somebody has seen to it.
+    Storage,
 }
 
 impl Error {
@@ -199,8 +251,15 @@ impl Error {
             | Self::OutOfTurn { .. }
             | Self::AlreadyChecked { .. }
             | Self::TooLarge { .. }
-            | Self::Undo { .. } => Trouble::Refused,
-            Self::WrongChecksum { .. } | Self::Damaged { .. } => Trouble::Damage,
+            | Self::Undo { .. }
+            | Self::Unfit { .. }
+            | Self::CannotBegin { .. }
+            | Self::Limit { .. }
+            | Self::Unsupported { .. } => Trouble::Refused,
+            Self::WrongChecksum { .. } | Self::Damaged { .. } | Self::Unreadable { .. } => {
+                Trouble::Damage
+            }
+            Self::Storage { .. } | Self::Undecided { .. } => Trouble::Storage,
         }
     }
 
@@ -265,13 +324,43 @@ impl fmt::Display for Error {
             Self::NotLocked { oid } => {
                 write!(f, "object {oid} is locked by no storage that has it whole")
             }
-            Self::Undo { tid, oid: None, reason } => {
-                write!(f, "transaction {tid} cannot be undone: {reason}")
+            Self::Undo { tid, oid, reason } => fmt_undo(f, *tid, *oid, *reason),
+            Self::Unfit { path, reason } => write!(f, "{path}: {reason}"),
+            Self::Storage { text } | Self::Unreadable { oid: None, text } => f.write_str(text),
+            Self::Unreadable { oid: Some(oid), text } => write!(f, "object {oid}: {text}"),
+            Self::Undecided { ttid, text } => write!(
+                f,
+                "{text}: whether transaction {ttid} is committed is seen when the database is \
+                 opened again"
+            ),
+            Self::CannotBegin { tid, reason } => fmt_begin(f, *tid, reason),
+            Self::Limit { what, given, limit } => {
+                write!(f, "{what}: {given} is over the limit of {limit}")
             }
-            Self::Undo { tid, oid: Some(oid), reason } => {
-                write!(f, "transaction {tid} cannot be undone: object {oid}: {reason}")
+            Self::Unsupported { what } => {
+                write!(f, "{what} is not possible in a database without a cluster")
             }
         }
+    }
+}
+
+fn fmt_undo(
+    f: &mut fmt::Formatter<'_>,
+    tid: Tid,
+    oid: Option<Oid>,
+    reason: UndoFailure,
+) -> fmt::Result {
+    write!(f, "transaction {tid} cannot be undone: ")?;
+    match oid {
+        Some(oid) => write!(f, "object {oid}: {reason}"),
+        None => write!(f, "{reason}"),
+    }
+}
+
+fn fmt_begin(f: &mut fmt::Formatter<'_>, tid: Option<Tid>, reason: &str) -> fmt::Result {
+    match tid {
+        Some(tid) => write!(f, "cannot begin a transaction with tid {tid}: {reason}"),
+        None => write!(f, "cannot begin a transaction: {reason}"),
     }
 }
 

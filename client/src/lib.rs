@@ -1,7 +1,8 @@
 //! The client: loads, commits and iteration.
 //!
 //! - [`Client`] is the machine without I/O: requests in, completions out;
-//! - [`Session`] drives it for programs whose threads may wait.
+//! - [`Session`] drives it for programs whose threads may wait;
+//! - [`Embedded`] does the same for a database that is a directory, without a cluster.
 //!
 //! A client finds the primary master and follows what it tells of nodes and partitions, connects to
 //! storages when it needs them, reads from any cell that is readable, and writes to all cells.
@@ -10,6 +11,7 @@
 
 mod cache;
 mod commit;
+mod embedded;
 mod error;
 mod load;
 mod machine;
@@ -22,6 +24,10 @@ mod session;
 mod storage;
 mod walk;
 
+pub use embedded::{
+    Coding, Embedded, EmbeddedObjects, EmbeddedOids, EmbeddedOptions, EmbeddedTransaction,
+    EmbeddedTransactions, InDoubt, Opening, Unfit,
+};
 pub use error::{Error, Trouble, UndoFailure};
 pub use machine::Client;
 pub use note::Note;

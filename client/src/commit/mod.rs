@@ -16,5 +16,5 @@ mod transaction;
 mod undo;
 mod vote;
 
-pub(crate) use store::Verdict;
+pub(crate) use store::{Verdict, WRITES_MAX};
 pub(crate) use transaction::Transaction;

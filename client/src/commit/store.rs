@@ -15,7 +15,7 @@ use crate::request::{Answer, Token};
 /// Objects that may be on their way, besides the limit of bytes: each takes some memory for itself.
 const OPEN_MAX: usize = 1 << 12;
 /// Objects of a transaction. Storages of NEO/py refuse 2^21.
-const WRITES_MAX: usize = (1 << 21) - 1;
+pub(crate) const WRITES_MAX: usize = (1 << 21) - 1;
 
 /// What a storage says of a store or check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

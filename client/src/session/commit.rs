@@ -170,8 +170,10 @@ impl Transaction {
 
     fn resolve(&mut self, conflict: &Conflict) -> Result<(), Error> {
         let Conflict { ttid, oid, serial, conflict_serial, .. } = *conflict;
-        let data = match resolve(&self.session, self.resolver.as_mut(), conflict)? {
-            Some(data) => Some(data),
+        let session = &self.session;
+        let load = |serial| session.load_at(oid, serial);
+        let data = match resolve(load, self.resolver.as_mut(), conflict)? {
+            Some(data) => Some(Payload::compressed(data)),
             None if conflict.data.is_none() && conflict.data_serial.is_some() => {
                 let reason = UndoFailure::Changed;
                 return Err(Error::Undo { tid: serial, oid: Some(oid), reason });

@@ -13,4 +13,5 @@ pub use commit::Transaction;
 pub use driver::Notice;
 pub use iterate::{Objects, Oids, Transactions};
 pub use open::Session;
+pub(crate) use resolve::resolve;
 pub use resolve::{Contention, Resolver};

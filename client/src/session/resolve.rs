@@ -3,10 +3,8 @@
 use bytes::Bytes;
 use model::{Oid, Tid};
 
-use super::open::Session;
 use crate::error::{Error, Trouble};
-use crate::payload::Payload;
-use crate::request::Conflict;
+use crate::request::{Conflict, Object};
 
 /// Two changes of one object, made from the same revision.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,15 +35,16 @@ impl<F: FnMut(&Contention) -> Option<Bytes>> Resolver for F {
     }
 }
 
-/// Has a conflict resolved; `None` if that cannot be done.
-pub(super) fn resolve(
-    session: &Session,
+/// Has a conflict resolved, with revisions of the object loaded by their serials; `None` if that
+/// cannot be done.
+pub(crate) fn resolve(
+    load: impl Fn(Tid) -> Result<Object, Error>,
     resolver: Option<&mut Box<dyn Resolver + Send>>,
     conflict: &Conflict,
-) -> Result<Option<Payload>, Error> {
+) -> Result<Option<Bytes>, Error> {
     let Some(resolver) = resolver else { return Ok(None) };
     let oid = conflict.oid;
-    let load = |serial| match session.load_at(oid, serial) {
+    let load = |serial| match load(serial) {
         Ok(object) => Ok(object.data),
         Err(error) if error.trouble() == Trouble::Missing => Ok(None),
         Err(error) => Err(error),
@@ -70,5 +69,5 @@ pub(super) fn resolve(
         committed: committed.bytes()?,
         new: new.bytes()?,
     };
-    Ok(resolver.resolve(&contention).map(Payload::compressed))
+    Ok(resolver.resolve(&contention))
 }

@@ -21,7 +21,7 @@ pub(crate) struct Merge<T> {
 
 impl<T: Copy + Ord> Merge<T> {
     /// Whether it has not begun before.
-    fn begin(&mut self, partitions: PartitionCount, first: T) -> bool {
+    pub(crate) fn begin(&mut self, partitions: PartitionCount, first: T) -> bool {
         let is_new = self.partitions.is_empty();
         if is_new {
             let ahead = || Ahead { items: VecDeque::new(), next: Some(first) };

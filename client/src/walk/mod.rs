@@ -7,5 +7,6 @@ mod transactions;
 mod undo_log;
 mod walks;
 
+pub(crate) use cursor::Merge;
 pub use cursor::{OidCursor, TransactionCursor};
 pub(crate) use walks::Walk;
