@@ -4,6 +4,7 @@ mod commit;
 mod driver;
 mod iterate;
 mod open;
+mod prefetch;
 mod read;
 mod resolve;
 

@@ -88,6 +88,10 @@ impl Session {
         self.shared.close();
     }
 
+    pub(super) fn has_cache(&self) -> bool {
+        self.shared.cache.is_some()
+    }
+
     /// What the cache has of an object, without waiting for anything.
     ///
     /// The newest revision is one that subscribers were told of, which is later than the cache is.
