@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use model::{Oid, Tid};
 use net::{Address, EventLoop, Waker};
 
@@ -86,6 +87,12 @@ impl Session {
     /// transactions are aborted. Waits until what is to be told to others is sent.
     pub fn close(&self) {
         self.shared.close();
+    }
+
+    pub(super) fn keep_plain(&self, oid: Oid, serial: Tid, plain: &Bytes) {
+        if let Some(cache) = &self.shared.cache {
+            cache.inflate(oid, serial, plain);
+        }
     }
 
     pub(super) fn has_cache(&self) -> bool {

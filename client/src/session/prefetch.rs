@@ -8,12 +8,23 @@ use super::driver::Reply;
 use super::open::Session;
 use super::read::wrong;
 use crate::error::Error;
+use crate::payload::Payload;
 use crate::request::{Answer, Object, Request, Revision};
 
 impl Session {
     /// What the cache has of an object, without waiting for anything.
+    ///
+    /// Data that came compressed is kept like that until it is asked for again, here: from then on
+    /// it is kept plain, as to inflate it takes many times as long as to find it.
     pub fn load_cached(&self, oid: Oid, revision: Revision) -> Option<Object> {
-        self.cached(oid, revision)
+        let mut object = self.cached(oid, revision)?;
+        if let Some(data) = object.data.as_mut().filter(|data| data.compression != 0)
+            && let Ok(plain) = data.bytes()
+        {
+            *data = Payload::plain(plain.clone());
+            self.keep_plain(oid, object.serial, &plain);
+        }
+        Some(object)
     }
 
     /// Loads many revisions: all that the cache does not have are asked for at once, so that it
