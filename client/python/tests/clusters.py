@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -26,9 +27,7 @@ class Cluster:
             options += ("--dir", directory)
         command = [BINARY, "simple", "--json", *MODES[mode], *options]
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True
-        )
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline()
         if not line:
             self.log.seek(0)
@@ -42,22 +41,60 @@ class Cluster:
         options = {"wait_timeout": 10, "cache_size": 1 << 20, **options}
         return neolith.Storage(self.masters, self.name, **options)
 
-    def nodes(self, kind):
-        """Process ids of the nodes of a kind: ``master`` or ``storaged``."""
-        found = []
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and _parent(entry) == self.process.pid:
-                with open(f"/proc/{entry}/cmdline", "rb") as file:
-                    if kind.encode() in file.read().split(b"\0"):
-                        found.append(int(entry))
-        return sorted(found)
-
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(30)
         self.process.stdout.close()
         self.log.close()
+
+
+class Nodes:
+    """A cluster whose nodes can be killed and started again, one by one."""
+
+    def __init__(self, storages=1, replicas=0, partitions=4):
+        self.name = "nodes"
+        self.directory = tempfile.TemporaryDirectory()
+        self.processes = {}
+        with socket.socket() as chosen:
+            chosen.bind(("127.0.0.1", 0))
+            self.masters = [f"127.0.0.1:{chosen.getsockname()[1]}"]
+        self._database = ("--partitions", partitions, "--replicas", replicas)
+        self._storages = [f"storage{number}" for number in range(storages)]
+        for name in ["master", *self._storages]:
+            self.start(name)
+
+    def start(self, name):
+        path = f"{self.directory.name}/{name}"
+        if name == "master":
+            command = ["master", "--bind", self.masters[0], "--data", path, *self._database]
+            command += ["--autostart", len(self._storages)]
+        else:
+            command = ["storaged", "--bind", "127.0.0.1:0", "--masters", self.masters[0]]
+            command += ["--database", path]
+        command += ["--cluster", self.name, "--reconnect-delay", "0.05", "--exit-with-parent"]
+        with open(f"{path}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [BINARY, *map(str, command)], stdin=subprocess.PIPE, stdout=log, stderr=log
+            )
+
+    def signal(self, name, number):
+        self.processes[name].send_signal(number)
+
+    def kill(self, name):
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+        process.stdin.close()
+
+    def open(self, **options):
+        options = {"wait_timeout": 20, "cache_size": 1 << 20, **options}
+        return neolith.Storage(self.masters, self.name, **options)
+
+    def stop(self):
+        for name in list(self.processes):
+            self.kill(name)
+        self.directory.cleanup()
 
 
 class Supply:
@@ -95,11 +132,3 @@ def _begin(action):
         return results[0]
 
     return wait
-
-
-def _parent(process):
-    try:
-        with open(f"/proc/{process}/stat") as file:
-            return int(file.read().rsplit(")", 1)[1].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return None
