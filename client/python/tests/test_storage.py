@@ -169,8 +169,7 @@ class Commits(StorageTest):
             managers[1].commit()
         oid = connections[0].root()["mapping"]._p_oid
         self.assertEqual(caught.exception.oid, oid)
-        self.assertEqual(caught.exception.serials[0], db.storage.getTid(oid)
-                         if hasattr(db.storage, "getTid") else caught.exception.serials[0])
+        self.assertEqual(caught.exception.serials[0], db.storage.getTid(oid))
         managers[1].abort()
 
     def test_many_at_once_share_a_storage(self):
@@ -219,7 +218,7 @@ class Invalidations(StorageTest):
             connection.root()["value"] = 0
         connections = []
         for db in databases:
-            db.storage.sync() if hasattr(db.storage, "sync") else None
+            db.storage.sync()
             manager = transaction.TransactionManager()
             connections.append((manager, db.open(manager)))
         for value in range(1, 10):
