@@ -5,10 +5,10 @@ from ZODB.config import BaseConfig
 from neolith.storage import Storage
 
 
-class Neolith(BaseConfig):
+class Neolith(BaseConfig):  # type: ignore[misc]
     """A storage as it is configured."""
 
-    def open(self):
+    def open(self) -> Storage:
         options = {
             name: getattr(self.config, name)
             for name in ("masters", "name", "path", "cache_size", "read_only", "wait_timeout")

@@ -1,5 +1,7 @@
 """``neolith://`` for zodburi, which finds :func:`resolve` by its entry point."""
 
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from neolith.storage import Storage
@@ -9,7 +11,7 @@ _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
 
-def resolve(uri):
+def resolve(uri: str) -> tuple[Callable[[], Storage], dict[str, str]]:
     """What zodburi wants of a URI: a function that opens the storage, and options of ``ZODB.DB``.
 
     ``neolith://master1:port,master2:port/name?options`` is a cluster, ``neolith:///path?options`` a
@@ -22,7 +24,7 @@ def resolve(uri):
     return lambda: Storage(**place, **options[0]), options[1]
 
 
-def _parse(uri):
+def _parse(uri: str) -> tuple[dict[str, Any], tuple[dict[str, Any], dict[str, str]]]:
     scheme, _, rest = uri.partition("://")
     if scheme != "neolith" or not rest:
         raise ValueError(f"{uri!r}: expected neolith://MASTERS/NAME or neolith:///PATH")
@@ -40,14 +42,15 @@ def _parse(uri):
     return place, _options(uri, query)
 
 
-def _options(uri, query):
-    converters = {
+def _options(uri: str, query: str) -> tuple[dict[str, Any], dict[str, str]]:
+    converters: dict[str, Callable[[str], object]] = {
         "cache_size": _bytes,
         "storage_cache_size": _bytes,
         "read_only": _boolean,
         "wait_timeout": _seconds,
     }
-    own, others = {}, {}
+    own: dict[str, Any] = {}
+    others: dict[str, str] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in converters:
             others[key] = value
@@ -59,16 +62,16 @@ def _options(uri, query):
     return own, others
 
 
-def _bytes(text):
+def _bytes(text: str) -> int:
     unit = _UNITS.get(text[-2:])
     return int(text[:-2]) * unit if unit else int(text)
 
 
-def _boolean(text):
+def _boolean(text: str) -> bool:
     if text not in _TRUE | _FALSE:
         raise ValueError(text)
     return text in _TRUE
 
 
-def _seconds(text):
+def _seconds(text: str) -> float | None:
     return None if text == "none" else float(text)

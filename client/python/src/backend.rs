@@ -64,11 +64,7 @@ impl Backend {
         of_backend!(self, session => session.prefetch(oids, Revision::Before(before)));
     }
 
-    pub(crate) fn load_many(
-        &self,
-        oids: &[Oid],
-        revision: Revision,
-    ) -> Vec<Result<Object, Error>> {
+    pub(crate) fn load_many(&self, oids: &[Oid], revision: Revision) -> Vec<Result<Object, Error>> {
         let wanted = oids.iter().map(|oid| (*oid, revision));
         of_backend!(self, session => session.load_many(wanted))
     }

@@ -107,7 +107,7 @@ impl Delivery {
     /// A transaction is about to be finished by a thread that will wait for its turn, or drop this.
     pub(crate) fn expect(&self, ttid: Ttid) -> Finishing<'_> {
         self.state().finishing.insert(ttid);
-        Finishing { delivery: self, ttid, oids: None }
+        Finishing { delivery: self, ttid, turn: None }
     }
 
     fn deliver(&self, notice: Notice) {
@@ -170,7 +170,11 @@ impl Delivery {
         self.state().teller = None;
     }
 
-    fn tell_attached(&self, py: Python<'_>, tell: &impl Fn(&Py<PyAny>, Python<'_>) -> PyResult<()>) {
+    fn tell_attached(
+        &self,
+        py: Python<'_>,
+        tell: &impl Fn(&Py<PyAny>, Python<'_>) -> PyResult<()>,
+    ) {
         let databases: Vec<_> =
             self.state().databases.iter().map(|database| database.clone_ref(py)).collect();
         for database in databases {
@@ -199,8 +203,8 @@ impl Drop for Over<'_> {
 pub(crate) struct Finishing<'a> {
     delivery: &'a Delivery,
     ttid: Ttid,
-    /// What was changed, while it is the transaction's turn.
-    oids: Option<Vec<Oid>>,
+    /// Its tid and what it changed, while it is its turn.
+    turn: Option<(Tid, Vec<Oid>)>,
 }
 
 impl Finishing<'_> {
@@ -214,7 +218,7 @@ impl Finishing<'_> {
         loop {
             if let Some(turn) = state.turn.as_mut().filter(|turn| turn.ttid == self.ttid) {
                 turn.is_taken = true;
-                self.oids = Some(std::mem::take(&mut turn.oids));
+                self.turn = Some((tid, std::mem::take(&mut turn.oids)));
                 state.teller = Some(std::thread::current().id());
                 return;
             }
@@ -237,7 +241,7 @@ impl Finishing<'_> {
             None => Ok(()),
         };
         let databases = self.delivery.state().databases.len();
-        if let (Some(oids), true) = (&self.oids, databases > usize::from(function.is_some())) {
+        if let (Some((_, oids)), true) = (&self.turn, databases > usize::from(function.is_some())) {
             let tell = |database: &_, py: Python<'_>| invalidate(database, py, tid, oids);
             self.delivery.tell_attached(py, &tell);
         }
@@ -254,6 +258,9 @@ impl Drop for Finishing<'_> {
         {
             turn.is_done = true;
             state.teller = None;
+            // So that who committed need not wait for another thread to say so.
+            let tid = self.turn.as_ref().map(|(tid, _)| *tid);
+            state.last_tid = state.last_tid.max(tid.unwrap_or_default());
         }
         self.delivery.changed.notify_all();
     }

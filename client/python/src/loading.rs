@@ -13,6 +13,12 @@ use crate::transaction::KnownRevision;
 
 #[pymethods]
 impl Storage {
+    /// The newest revision of an object below a tid: `(data, serial, end)`.
+    ///
+    /// Bytes; `end` is the tid of the next revision, `None` if there is none yet. `None` instead of
+    /// the tuple if all revisions are at `tid` or later. Nothing is seen of which registered
+    /// databases were not told. Raises `POSKeyError` if there is no such object, or if it is deleted
+    /// there; `neolith.Unavailable`, `neolith.Damaged`.
     #[pyo3(name = "loadBefore")]
     fn load_before<'py>(
         &self,
@@ -37,6 +43,7 @@ impl Storage {
         tuple.into_pyobject(py).map(Some)
     }
 
+    /// The current revision of an object: `(data, serial)`. Raises what `loadBefore` does.
     #[pyo3(signature = (oid, version=""))]
     fn load<'py>(
         &self,
@@ -49,6 +56,7 @@ impl Storage {
         Ok((data_of(py, &object)?, id_to_python(py, object.serial.to_be_bytes())))
     }
 
+    /// The tid of the current revision of an object. Raises what `loadBefore` does.
     #[pyo3(name = "getTid")]
     fn get_tid<'py>(
         &self,
@@ -62,6 +70,8 @@ impl Storage {
         Ok(id_to_python(py, object.serial.to_be_bytes()))
     }
 
+    /// The data of exactly one revision. Raises `POSKeyError` if there is none, and what
+    /// `loadBefore` does.
     #[pyo3(name = "loadSerial")]
     fn load_serial<'py>(
         &self,
@@ -78,6 +88,10 @@ impl Storage {
         data_of(py, &loaded.map_err(|error| failure::of_client(py, error))?)
     }
 
+    /// Has the newest revisions below `tid` of many objects loaded into the cache, all at once.
+    ///
+    /// `oids` is iterated over once. Nothing is waited for: a load that comes before the answer
+    /// waits for that. Objects that are not there are no error. Without a cache, nothing is done.
     fn prefetch(
         &self,
         py: Python<'_>,
@@ -86,7 +100,8 @@ impl Storage {
     ) -> PyResult<()> {
         let inner = self.inner(py)?;
         let before = inner.bound(py, arguments::tid(tid)?)?;
-        let oids: Vec<Oid> = oids.try_iter()?.map(|value| arguments::oid(&value?)).collect::<PyResult<_>>()?;
+        let oids: Vec<Oid> =
+            oids.try_iter()?.map(|value| arguments::oid(&value?)).collect::<PyResult<_>>()?;
         wait(py, || inner.backend.prefetch(&oids, before))
     }
 }

@@ -117,7 +117,8 @@ fn addresses(masters: &Bound<'_, PyAny>) -> PyResult<Vec<Address>> {
         Ok(text) => vec![text.to_string()],
         Err(_) => masters.extract::<Vec<String>>()?,
     };
-    let words = texts.iter().flat_map(|text| text.split([',', ' '])).filter(|word| !word.is_empty());
+    let words =
+        texts.iter().flat_map(|text| text.split([',', ' '])).filter(|word| !word.is_empty());
     let parsed: Result<Vec<Address>, _> = words.map(str::parse).collect();
     match parsed {
         Ok(addresses) if addresses.is_empty() => Err(PyValueError::new_err("no master is named")),

@@ -73,11 +73,10 @@ impl Storage {
         let found = inner.call(py, |inner| {
             // Only one iteration is remembered: another one begins anew where it is.
             let walk = inner.record_walk.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let mut walk = walk
-                .filter(|walk| !is_first && walk.next_oid() == Some(oid_min))
-                .unwrap_or_else(|| {
-                    RecordWalk::begin(&inner.backend, oid_min, inner.delivery.last_tid())
-                });
+            let mut walk =
+                walk.filter(|walk| !is_first && walk.next_oid() == Some(oid_min)).unwrap_or_else(
+                    || RecordWalk::begin(&inner.backend, oid_min, inner.delivery.last_tid()),
+                );
             let Some((object, next)) = walk.next(&inner.backend)? else { return Ok(None) };
             *inner.record_walk.lock().unwrap_or_else(PoisonError::into_inner) = Some(walk);
             let data = object.data.as_ref().map(|data| data.bytes()).transpose()?;

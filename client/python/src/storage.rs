@@ -22,7 +22,7 @@ use crate::transaction::Transactions;
 /// New oids that are asked for at once.
 const NEW_OIDS: u32 = 100;
 
-/// The native base of `neolith.Storage`.
+/// The native base of `neolith.Storage`: what is called often, or waits.
 #[pyclass(subclass, frozen, weakref, name = "NativeStorage", module = "neolith._neolith")]
 pub(crate) struct Storage {
     /// There until the end.
@@ -140,6 +140,7 @@ impl Storage {
         Ok(Self { inner: Some(Box::new(inner)), generation: generation() })
     }
 
+    /// Ends: transactions are aborted, and calls that wait raise `neolith.Closed`.
     #[pyo3(name = "close")]
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         // What belongs to the parent of a fork is the parent's to close.
@@ -157,17 +158,26 @@ impl Storage {
         closed
     }
 
+    /// Has a database told of commits: `db.invalidate(tid, oids)` is called for each, in order of
+    /// tids and before `lastTransaction` shows it, on a thread of the storage; for commits through
+    /// this storage, the function given to `tpc_finish` is called instead, if `db` is the only one.
+    /// `db.invalidateCache()` is called when the connection to the cluster was lost and is back, as
+    /// anything may have changed. Several can be registered.
     #[pyo3(name = "registerDB")]
     fn register_db(&self, py: Python<'_>, db: Py<PyAny>) -> PyResult<()> {
         let inner = self.inner(py)?;
         wait(py, || inner.delivery.register(db))
     }
 
+    /// The tid of the last transaction that all registered databases were told of; 8 zeros before
+    /// the first. Does not ask the cluster: see `sync`.
     #[pyo3(name = "lastTransaction")]
     fn last_transaction<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(id_to_python(py, self.inner(py)?.delivery.last_tid().to_be_bytes()))
     }
 
+    /// Waits until all is known that was committed anywhere when it was called, one round trip to
+    /// the primary master, and registered databases were told. Does nothing if `force` is false.
     #[pyo3(signature = (force=true))]
     fn sync(&self, py: Python<'_>, force: bool) -> PyResult<()> {
         let inner = self.inner(py)?;
@@ -181,6 +191,8 @@ impl Storage {
         })
     }
 
+    /// An oid that nobody has. Oids are got from the cluster by the hundred. Raises
+    /// `ReadOnlyError`, `neolith.Unavailable`.
     fn new_oid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let inner = self.inner(py)?;
         inner.check_writable(py)?;
@@ -206,16 +218,20 @@ impl Storage {
         inner.call(py, |inner| inner.backend.pack(tid))
     }
 
+    /// Whether it was opened to be read only.
     #[pyo3(name = "isReadOnly")]
     fn is_read_only(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.inner(py)?.is_read_only)
     }
 
+    /// The name of the cluster.
     #[pyo3(name = "getName")]
     fn get_name(&self) -> &str {
         self.inner.as_ref().map_or("", |inner| &inner.name)
     }
 
+    /// The same for all storages of a cluster, and another for others: by it, transactions of
+    /// several databases take their turns.
     #[pyo3(name = "sortKey")]
     fn sort_key(&self) -> &str {
         self.inner.as_ref().map_or("", |inner| &inner.sort_key)

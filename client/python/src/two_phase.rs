@@ -18,6 +18,10 @@ type Transaction<'py> = Bound<'py, PyAny>;
 
 #[pymethods]
 impl Storage {
+    /// Begins a transaction; one that is in progress already raises `StorageTransactionError`.
+    ///
+    /// With a tid it is committed with that one, which has to be later than the last; nobody else
+    /// may be committing then. The status is not kept.
     #[pyo3(signature = (transaction, tid=None, status=None))]
     fn tpc_begin(
         slf: &Bound<'_, Self>,
@@ -38,6 +42,8 @@ impl Storage {
         Ok(())
     }
 
+    /// Stores an object, based on a revision: `None` or 8 zeros for a new one. Returns nothing, at
+    /// once; waits if much is on its way. Conflicts come here or later, see `tpc_vote`.
     fn store(
         &self,
         oid: &Bound<'_, PyAny>,
@@ -56,6 +62,9 @@ impl Storage {
         })
     }
 
+    /// Stores what was committed elsewhere, in a transaction with its tid, whatever it was based
+    /// on. `None` as data deletes the object. The serial and the version are not heeded, nor is
+    /// `prev_txn`: storages share equal data by themselves.
     fn restore(
         &self,
         oid: &Bound<'_, PyAny>,
@@ -89,6 +98,8 @@ impl Storage {
         })
     }
 
+    /// Deletes an object whose newest revision is `serial`. Loads of earlier ones go on. Conflicts
+    /// come here or later, see `tpc_vote`.
     #[pyo3(name = "deleteObject")]
     fn delete_object(
         &self,
@@ -102,6 +113,8 @@ impl Storage {
         })
     }
 
+    /// Checks that a revision is the newest one, and has it stay so until the transaction ends.
+    /// Raises `ReadConflictError`, here or later, see `tpc_vote`.
     #[pyo3(name = "checkCurrentSerialInTransaction")]
     fn check_current(
         &self,
@@ -115,6 +128,9 @@ impl Storage {
         })
     }
 
+    /// Undoes an earlier transaction, whose id is its tid. Returns `(None, oids)`, the objects that
+    /// become what they were. Raises `UndoError` if that cannot be, with the oid that is in the
+    /// way.
     fn undo<'py>(
         &self,
         py: Python<'py>,
@@ -128,6 +144,12 @@ impl Storage {
         Ok((None, ids(py, oids)))
     }
 
+    /// Makes everything durable, and finds out whether it can be committed. Returns the oids of
+    /// which conflicts were resolved.
+    ///
+    /// Raises `ConflictError` and `ReadConflictError` with `oid` and `serials` (the committed one,
+    /// the one that was read), `neolith.Unavailable`, `TransactionTooLargeError`. The transaction
+    /// can only be aborted then.
     fn tpc_vote<'py>(
         &self,
         py: Python<'py>,
@@ -140,6 +162,12 @@ impl Storage {
         Ok(ids(py, resolved))
     }
 
+    /// Commits what was voted, and returns its tid.
+    ///
+    /// `func(tid)` is called first, with everything earlier told to registered databases, and the
+    /// transaction not yet shown by `lastTransaction`; what it raises is raised after all, and
+    /// changes nothing. Raises `neolith.Unavailable` if the transaction is not committed, and
+    /// `neolith.OutcomeUnknown` if nobody can be asked.
     #[pyo3(signature = (transaction, func=None))]
     fn tpc_finish<'py>(
         &self,
@@ -164,11 +192,11 @@ impl Storage {
         let tid = finished.map_err(|error| current.failed(py, error))?;
         let told = finishing.tell(py, tid, func.filter(|function| !function.is_none()));
         drop(finishing);
-        wait(py, || inner.delivery.wait_for(tid))?;
         told?;
         Ok(id_to_python(py, tid.to_be_bytes()))
     }
 
+    /// Drops a transaction; one that is not in progress is no error.
     fn tpc_abort(&self, py: Python<'_>, transaction: &Transaction<'_>) -> PyResult<()> {
         let Some(current) = self.inner(py)?.transactions.remove(transaction) else {
             return Ok(());

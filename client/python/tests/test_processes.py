@@ -52,7 +52,6 @@ class Forks(unittest.TestCase):
                 continue
             return number + 1
         storage.close()
-        del storage
         # One of its own works.
         with self.cluster.open() as own:
             own.load(oid)

@@ -4,7 +4,6 @@ import threading
 import unittest
 import unittest.mock
 
-import neolith
 import transaction
 import ZODB
 import ZODB.config
