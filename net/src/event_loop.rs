@@ -38,10 +38,24 @@ impl Waker {
     }
 }
 
-/// Has the system tell of sockets.
-pub(crate) struct Watch(Registry);
+/// Tells a thread that does not have an [`EventLoop`] when there is something to do for it.
+pub struct Watch {
+    poll: Poll,
+    events: Events,
+}
 
 impl Watch {
+    /// Waits until there is something, but not longer than `wait_max`. Also returns without
+    /// anything.
+    pub fn wait(&mut self, wait_max: Option<Duration>) {
+        ask(&mut self.poll, &mut self.events, wait_max);
+    }
+}
+
+/// Has the system tell of sockets.
+pub(crate) struct Registrar(Registry);
+
+impl Registrar {
     /// Tells of a link's socket until it is closed.
     pub(crate) fn link(&self, socket: &impl AsRawFd, link: LinkId) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -91,7 +105,7 @@ impl EventLoop {
         Ok(Self {
             events: Events::with_capacity(EVENTS_MAX),
             sources: vec![Source::Waker],
-            sockets: Sockets::new(Watch(poll.registry().try_clone()?)),
+            sockets: Sockets::new(Registrar(poll.registry().try_clone()?)),
             connector: Connector::new(waker.clone()),
             waker,
             poll,
@@ -139,6 +153,17 @@ impl EventLoop {
         self.waker.clone()
     }
 
+    /// Lets another thread wait for what there is to do, while this loop takes no turn.
+    ///
+    /// # Errors
+    /// If the system does not give the descriptors that this needs.
+    pub fn watch_from_outside(&self) -> io::Result<Watch> {
+        let poll = Poll::new()?;
+        let own = self.poll.as_raw_fd();
+        poll.registry().register(&mut SourceFd(&own), Token(0), Interest::READABLE)?;
+        Ok(Watch { poll, events: Events::with_capacity(1) })
+    }
+
     /// After a turn that had something to do, asks the system for events for so long before it lets
     /// the thread sleep: who comes within that time need not wait until it is awake. That takes a
     /// processor of its own. Not at all by default.
@@ -157,8 +182,7 @@ impl EventLoop {
     pub fn turn<M: Machine>(&mut self, machine: &mut M, wait_max: Option<Duration>) {
         self.carry_out(machine.links());
         let moment = clock::monotonic();
-        let deadline = [machine.deadline(), machine.links().deadline()].into_iter().flatten().min();
-        let wait = self.wait(deadline, moment);
+        let wait = self.deadline(machine).map(|deadline| deadline.saturating_sub(moment));
         let wait = wait.into_iter().chain(wait_max).min();
         self.stalls.turns.record(moment.saturating_sub(self.now.monotonic));
         self.wait_for_events(wait, moment);
@@ -189,6 +213,26 @@ impl EventLoop {
         self.carry_out(machine.links());
     }
 
+    /// Carries out what the machine wants done, without waiting for anything.
+    pub fn flush<M: Machine>(&mut self, machine: &mut M) {
+        self.carry_out(machine.links());
+    }
+
+    /// The moment of the monotonic clock when there is something to do, if nothing happens before:
+    /// zero if there is already.
+    pub fn deadline<M: Machine>(&self, machine: &mut M) -> Option<Duration> {
+        if self.sockets.is_busy() || self.connector.is_busy() {
+            return Some(Duration::ZERO);
+        }
+        let accept = self.sources.iter().filter_map(|source| match source {
+            Source::Listener(acceptor) => acceptor.deadline(),
+            _ => None,
+        });
+        let own = [self.connector.deadline(), self.sockets.deadline()];
+        let machine = [machine.deadline(), machine.links().deadline()];
+        own.into_iter().chain(machine).flatten().chain(accept).min()
+    }
+
     /// Sends what is queued and closes everything, before a moment of the monotonic clock.
     pub(crate) fn finish<C>(&mut self, links: &mut Links<C>, until: Duration) {
         // Nothing is accepted or told any more.
@@ -217,20 +261,6 @@ impl EventLoop {
         Ok(())
     }
 
-    /// How long nothing has to be done, unless something happens.
-    fn wait(&self, deadline: Option<Duration>, moment: Duration) -> Option<Duration> {
-        if self.sockets.is_busy() || self.connector.is_busy() {
-            return Some(Duration::ZERO);
-        }
-        let accept = self.sources.iter().filter_map(|source| match source {
-            Source::Listener(acceptor) => acceptor.deadline(),
-            _ => None,
-        });
-        let own = [deadline, self.connector.deadline(), self.sockets.deadline()];
-        let first = own.into_iter().flatten().chain(accept).min();
-        first.map(|first| first.saturating_sub(moment))
-    }
-
     /// Waits until the system tells of events, but not longer than `wait`, from `moment` on. It
     /// stays awake for the first part of it if there were events the last time.
     fn wait_for_events(&mut self, mut wait: Option<Duration>, moment: Duration) {
@@ -252,10 +282,7 @@ impl EventLoop {
     }
 
     fn ask_for_events(&mut self, wait: Option<Duration>) {
-        match self.poll.poll(&mut self.events, wait) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => result.expect("the system tells of events"),
-        }
+        ask(&mut self.poll, &mut self.events, wait);
     }
 
     fn deliver<M: Machine>(&mut self, machine: &mut M, event: Event) {
@@ -338,6 +365,13 @@ impl EventLoop {
                 }
             }
         }
+    }
+}
+
+fn ask(poll: &mut Poll, events: &mut Events, wait: Option<Duration>) {
+    match poll.poll(events, wait) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        result => result.expect("the system tells of events"),
     }
 }
 

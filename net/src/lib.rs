@@ -35,7 +35,7 @@ pub use codec::{Limits, Malformed};
 pub use connection::{CloseReason, HANDSHAKE};
 pub use drive::drive;
 pub use event::{Action, Event, Machine, Signal};
-pub use event_loop::{EventLoop, Waker};
+pub use event_loop::{EventLoop, Waker, Watch};
 pub use links::{Incoming, LinkId, Links};
 pub use message::{
     CheckSource, Checksum, Data, ErrorCode, Extra, IdTimestamp, Message, NodeInformation, Oids,

@@ -3,6 +3,8 @@
 
 #[path = "../../client/examples/exercise/scenarios.rs"]
 mod scenarios;
+#[path = "../../client/examples/exercise/shared.rs"]
+mod shared;
 
 use std::path::Path;
 use std::sync::Arc;

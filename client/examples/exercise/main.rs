@@ -3,6 +3,7 @@
 //! `RUST_LOG=debug cargo run -p neolith-client --example exercise CLUSTER MASTER.. [-- SCENARIO..]`
 
 mod scenarios;
+mod shared;
 
 use std::process::ExitCode;
 

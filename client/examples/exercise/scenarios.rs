@@ -10,6 +10,8 @@ use client::{
 };
 use model::{Oid, Random, Tid};
 
+use crate::shared;
+
 /// Something to do with a session on a cluster; further ones are opened with the options.
 pub(crate) type Scenario = fn(&Session, &ClientOptions);
 
@@ -28,9 +30,12 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("deadlocks", deadlocks),
     ("bank", bank),
     ("pack", pack),
+    ("threads", shared::threads),
+    ("notices", shared::notices),
+    ("closing", shared::closing),
 ];
 
-fn number(value: u64) -> Payload {
+pub(crate) fn number(value: u64) -> Payload {
     Payload::plain(value.to_be_bytes().to_vec())
 }
 
@@ -38,11 +43,11 @@ fn value(bytes: &Bytes) -> u64 {
     u64::from_be_bytes(bytes.as_ref().try_into().expect("8 bytes"))
 }
 
-fn say(text: &'static str) -> Metadata {
+pub(crate) fn say(text: &'static str) -> Metadata {
     Metadata { user: "exercise".into(), description: text.into(), extension: Bytes::new() }
 }
 
-fn load_number(session: &Session, oid: Oid) -> (u64, Tid) {
+pub(crate) fn load_number(session: &Session, oid: Oid) -> (u64, Tid) {
     let object = session.load(oid).expect("it is there");
     let data = object.data.expect("it has data").bytes().expect("it is whole");
     (value(&data), object.serial)
@@ -56,11 +61,15 @@ fn committed(session: &Session, tid: Tid) -> TransactionInformation {
     found[0].clone()
 }
 
-fn new_oid(session: &Session) -> Oid {
+pub(crate) fn new_oid(session: &Session) -> Oid {
     session.new_oids(1).expect("there are more")[0]
 }
 
-fn commit_numbers(session: &Session, numbers: &[(Oid, Tid, u64)], text: &'static str) -> Tid {
+pub(crate) fn commit_numbers(
+    session: &Session,
+    numbers: &[(Oid, Tid, u64)],
+    text: &'static str,
+) -> Tid {
     let mut transaction = session.begin().expect("it begins");
     for (oid, serial, number_) in numbers {
         transaction.store(*oid, *serial, number(*number_)).expect("it is stored");

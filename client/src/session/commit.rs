@@ -1,7 +1,5 @@
 //! Transactions.
 
-use std::sync::mpsc;
-
 use model::{Oid, Tid, Ttid};
 use net::PackRequest;
 
@@ -58,7 +56,7 @@ pub struct Transaction {
 
 impl Transaction {
     fn begin(session: &Session, tid: Option<Tid>) -> Result<Self, Error> {
-        match session.request(Request::Begin { tid })? {
+        match session.shared.request(Request::Begin { tid })? {
             Answer::Begun(ttid) => {
                 let session = session.clone();
                 Ok(Self { session, ttid, resolver: None, pack: None, is_ended: false })
@@ -156,18 +154,16 @@ impl Transaction {
         if self.is_ended {
             return Err(Error::NotBegun { ttid: self.ttid });
         }
-        let (reply, replies) = mpsc::channel();
-        self.session.submit(request, reply);
+        let mailbox = self.session.shared.submit_later(request);
         loop {
-            match replies.recv() {
-                Ok(Reply::Done(result)) => return result,
-                Ok(Reply::Conflict(conflict)) => {
+            match self.session.shared.wait(&mailbox)? {
+                Reply::Done(result) => return result,
+                Reply::Conflict(conflict) => {
                     if let Err(error) = self.resolve(&conflict) {
                         self.end();
                         return Err(error);
                     }
                 }
-                Err(mpsc::RecvError) => return Err(Error::Closed),
             }
         }
     }
@@ -182,14 +178,13 @@ impl Transaction {
             }
             None => return Err(Error::Conflict { oid, serial, conflict_serial }),
         };
-        self.session.request(Request::Resolve { ttid, oid, data }).map(drop)
+        self.session.shared.request(Request::Resolve { ttid, oid, data }).map(drop)
     }
 
     fn end(&mut self) {
         if !self.is_ended {
             self.is_ended = true;
-            let (reply, _) = mpsc::channel();
-            self.session.submit(Request::Abort { ttid: self.ttid }, reply);
+            self.session.shared.submit(Request::Abort { ttid: self.ttid });
         }
     }
 }

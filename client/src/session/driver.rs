@@ -1,21 +1,22 @@
-//! The thread that drives the machine.
+//! The machine with its sockets, and who waits for what.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc::Sender as Channel;
 
 use model::{Oid, Tid, Ttid};
-use net::{EventLoop, Machine};
+use net::EventLoop;
 
+use super::mailbox::Sender;
 use crate::error::Error;
 use crate::machine::Client;
 use crate::request::{Answer, Completion, Conflict, Request, Token};
 
 /// What the threads of the program ask of the one that drives.
 pub(super) enum Command {
-    Submit { request: Request, reply: Sender<Reply> },
-    Subscribe(Sender<Notice>),
+    Submit { request: Request, reply: Sender },
+    Subscribe(Channel<Notice>),
     Close,
 }
 
@@ -50,7 +51,7 @@ pub enum Notice {
 
 /// Who waits for a request to be carried out.
 struct Waiting {
-    reply: Sender<Reply>,
+    reply: Sender,
     /// Whose conflicts are to be told meanwhile.
     ttid: Option<Ttid>,
 }
@@ -59,7 +60,7 @@ struct Waiting {
 #[derive(Default)]
 struct TransactionReplies {
     /// While a request of it is carried out.
-    reply: Option<Sender<Reply>>,
+    reply: Option<Sender>,
     /// Conflicts that are told with the next request.
     conflicts: Vec<Conflict>,
 }
@@ -68,27 +69,24 @@ struct TransactionReplies {
 pub(super) struct Driver {
     pub(super) event_loop: EventLoop,
     pub(super) client: Client,
-    pub(super) commands: Receiver<Command>,
     /// Told once whether the cluster was found.
-    pub(super) opening: Option<Sender<Result<(), Error>>>,
+    pub(super) opening: Option<Channel<Result<(), Error>>>,
     pub(super) last_tid: Arc<AtomicU64>,
     waiting: BTreeMap<Token, Waiting>,
     transactions: BTreeMap<Ttid, TransactionReplies>,
-    subscribers: Vec<Sender<Notice>>,
+    subscribers: Vec<Channel<Notice>>,
 }
 
 impl Driver {
     pub(super) fn new(
         event_loop: EventLoop,
         client: Client,
-        commands: Receiver<Command>,
-        opening: Sender<Result<(), Error>>,
+        opening: Channel<Result<(), Error>>,
         last_tid: Arc<AtomicU64>,
     ) -> Self {
         Self {
             event_loop,
             client,
-            commands,
             opening: Some(opening),
             last_tid,
             waiting: BTreeMap::new(),
@@ -97,38 +95,20 @@ impl Driver {
         }
     }
 
-    /// Runs until the session is closed or nobody has it any more.
-    pub(super) fn run(mut self) {
-        loop {
-            self.take_commands();
-            self.deliver();
-            if self.client.exit().is_some() {
-                break;
+    pub(super) fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Submit { request, reply } => {
+                let ttid = self.route_conflicts(&request, &reply);
+                let token = self.client.submit(net::now(), request);
+                self.waiting.insert(token, Waiting { reply, ttid });
             }
-            self.event_loop.turn(&mut self.client, None);
-        }
-        net::drive(&mut self.event_loop, &mut self.client);
-    }
-
-    fn take_commands(&mut self) {
-        loop {
-            match self.commands.try_recv() {
-                Ok(Command::Submit { request, reply }) => {
-                    let ttid = self.route_conflicts(&request, &reply);
-                    let token = self.client.submit(net::now(), request);
-                    self.waiting.insert(token, Waiting { reply, ttid });
-                }
-                Ok(Command::Subscribe(subscriber)) => self.subscribers.push(subscriber),
-                Ok(Command::Close) | Err(mpsc::TryRecvError::Disconnected) => {
-                    return self.client.close(net::now());
-                }
-                Err(mpsc::TryRecvError::Empty) => return,
-            }
+            Command::Subscribe(subscriber) => self.subscribers.push(subscriber),
+            Command::Close => self.client.close(net::now()),
         }
     }
 
     /// Has the conflicts of a transaction told to whoever waits for a request of it.
-    fn route_conflicts(&mut self, request: &Request, reply: &Sender<Reply>) -> Option<Ttid> {
+    fn route_conflicts(&mut self, request: &Request, reply: &Sender) -> Option<Ttid> {
         let ttid = match *request {
             Request::Store { ttid, .. }
             | Request::Check { ttid, .. }
@@ -142,21 +122,21 @@ impl Driver {
         };
         let transaction = self.transactions.entry(ttid).or_default();
         for conflict in transaction.conflicts.drain(..) {
-            let _ = reply.send(Reply::Conflict(conflict));
+            reply.send(Reply::Conflict(conflict));
         }
         transaction.reply = Some(reply.clone());
         Some(ttid)
     }
 
     /// Hands over what came of requests. Who does not wait any more is left alone.
-    fn deliver(&mut self) {
+    pub(super) fn deliver(&mut self) {
         while let Some(completion) = self.client.poll_completion() {
             match completion {
                 Completion::Done { token, result } => self.done(token, result),
                 Completion::Conflict(conflict) => {
                     let Some(found) = self.transactions.get_mut(&conflict.ttid) else { continue };
                     match &found.reply {
-                        Some(reply) => drop(reply.send(Reply::Conflict(conflict))),
+                        Some(reply) => reply.send(Reply::Conflict(conflict)),
                         None => found.conflicts.push(conflict),
                     }
                 }
@@ -191,7 +171,7 @@ impl Driver {
         if let Some(transaction) = ttid.and_then(|ttid| self.transactions.get_mut(&ttid)) {
             transaction.reply = None;
         }
-        let _ = reply.send(Reply::Done(result));
+        reply.send(Reply::Done(result));
     }
 
     fn notify(&mut self, notice: Notice) {

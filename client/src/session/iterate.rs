@@ -1,11 +1,11 @@
 //! Iteration.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{self, Receiver};
 
 use model::{Oid, Tid};
 
 use super::driver::Reply;
+use super::mailbox::Mailbox;
 use super::open::Session;
 use super::read::wrong;
 use crate::error::{Error, Trouble};
@@ -39,7 +39,7 @@ impl Iterator for Transactions {
         while self.ahead.is_empty() {
             let cursor = self.cursor.take()?;
             let request = Request::Transactions { cursor, count_max: TRANSACTIONS_MAX };
-            match self.session.request(request) {
+            match self.session.shared.request(request) {
                 Ok(Answer::Transactions(transactions, cursor)) => {
                     self.ahead.extend(transactions);
                     self.cursor = cursor;
@@ -71,7 +71,7 @@ impl Iterator for Oids {
     fn next(&mut self) -> Option<Self::Item> {
         while self.ahead.is_empty() {
             let cursor = self.cursor.take()?;
-            match self.session.request(Request::Oids { cursor, count_max: OIDS_MAX }) {
+            match self.session.shared.request(Request::Oids { cursor, count_max: OIDS_MAX }) {
                 Ok(Answer::Oids(oids, cursor)) => {
                     self.ahead.extend(oids);
                     self.cursor = cursor;
@@ -89,7 +89,7 @@ pub struct Objects {
     session: Session,
     tid: Tid,
     oids: VecDeque<Oid>,
-    ahead: VecDeque<Receiver<Reply>>,
+    ahead: VecDeque<Mailbox>,
 }
 
 impl Objects {
@@ -101,9 +101,8 @@ impl Objects {
         while self.ahead.len() < LOADS_MAX
             && let Some(oid) = self.oids.pop_front()
         {
-            let (reply, receiver) = mpsc::channel();
-            self.session.submit(Request::Load { oid, revision: Revision::At(self.tid) }, reply);
-            self.ahead.push_back(receiver);
+            let request = Request::Load { oid, revision: Revision::At(self.tid) };
+            self.ahead.push_back(self.session.shared.submit_later(request));
         }
     }
 }
@@ -114,13 +113,13 @@ impl Iterator for Objects {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             self.load_ahead();
-            return match self.ahead.pop_front()?.recv() {
+            let mailbox = self.ahead.pop_front()?;
+            return match self.session.shared.wait(&mailbox) {
                 Ok(Reply::Done(Ok(Answer::Object(object)))) => Some(Ok(object)),
                 Ok(Reply::Done(Ok(answer))) => wrong(&answer),
                 Ok(Reply::Done(Err(error))) if error.trouble() == Trouble::Missing => continue,
-                Ok(Reply::Done(Err(error))) => Some(Err(error)),
                 Ok(Reply::Conflict(conflict)) => unreachable!("{conflict:?} of a load"),
-                Err(mpsc::RecvError) => Some(Err(Error::Closed)),
+                Ok(Reply::Done(Err(error))) | Err(error) => Some(Err(error)),
             };
         }
     }

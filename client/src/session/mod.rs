@@ -3,6 +3,8 @@
 mod commit;
 mod driver;
 mod iterate;
+mod lead;
+mod mailbox;
 mod open;
 mod prefetch;
 mod read;

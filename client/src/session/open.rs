@@ -1,21 +1,21 @@
 //! Opening and closing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use model::{Oid, Tid};
-use net::{Address, EventLoop, Waker};
+use net::{Address, EventLoop};
 
-use super::driver::{Command, Driver, Notice, Reply};
-use crate::cache::Cache;
+use super::driver::{Command, Driver, Notice};
+use super::lead::Shared;
 use crate::error::Error;
 use crate::load::following;
 use crate::machine::Client;
 use crate::options::ClientOptions;
-use crate::request::{Answer, Object, Request, Revision};
+use crate::request::{Object, Revision};
 
 /// A client of a cluster that threads share: its methods wait. Cloning it is cheap. It ends when
 /// it is closed, or with its last clone.
@@ -24,15 +24,15 @@ use crate::request::{Answer, Object, Request, Revision};
 /// the session from another thread.
 #[derive(Clone)]
 pub struct Session {
-    shared: Arc<Shared>,
+    /// Ends it with the last clone.
+    end: Arc<End>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    commands: Sender<Command>,
-    waker: Waker,
-    last_tid: Arc<AtomicU64>,
-    cache: Option<Arc<Cache>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+/// Ends a session.
+struct End {
+    shared: Arc<Shared>,
+    watcher: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Session {
@@ -54,18 +54,16 @@ impl Session {
     pub fn open_with(options: ClientOptions) -> Result<Self, Error> {
         let system = |error: std::io::Error| Error::System { kind: error.kind() };
         let event_loop = EventLoop::new().map_err(system)?;
-        let waker = event_loop.waker();
+        let watch = event_loop.watch_from_outside().map_err(system)?;
         let client = Client::new(options, net::now());
-        let cache = client.cache.clone();
-        let (commands, received) = mpsc::channel();
         let (opening, opened) = mpsc::channel();
         let last_tid = Arc::new(AtomicU64::new(0));
-        let driver = Driver::new(event_loop, client, received, opening, last_tid.clone());
-        let thread = std::thread::Builder::new().name("neolith-client".to_owned());
-        let thread = thread.spawn(move || driver.run()).map_err(system)?;
-        let thread = Mutex::new(Some(thread));
-        let shared = Shared { commands, waker, last_tid, cache, thread };
-        let session = Self { shared: Arc::new(shared) };
+        let shared = Arc::new(Shared::new(Driver::new(event_loop, client, opening, last_tid)));
+        let watcher = std::thread::Builder::new().name("neolith-client".to_owned());
+        let watched = Arc::clone(&shared);
+        let watcher = watcher.spawn(move || watched.watch(watch)).map_err(system)?;
+        let end = End { shared: Arc::clone(&shared), watcher: Mutex::new(Some(watcher)) };
+        let session = Self { end: Arc::new(end), shared };
         opened.recv().unwrap_or(Err(Error::Closed))?;
         Ok(session)
     }
@@ -86,7 +84,9 @@ impl Session {
     /// Ends the session for all who share it: their requests fail with [`Error::Closed`], their
     /// transactions are aborted. Waits until what is to be told to others is sent.
     pub fn close(&self) {
-        self.shared.close();
+        if let Err(panic) = self.end.close() {
+            std::panic::resume_unwind(panic);
+        }
     }
 
     pub(super) fn keep_plain(&self, oid: Oid, serial: Tid, plain: &Bytes) {
@@ -110,49 +110,19 @@ impl Session {
         };
         cache.load(oid, revision)
     }
+}
 
-    /// Has a request carried out, which is not part of a transaction that has begun.
-    pub(super) fn request(&self, request: Request) -> Result<Answer, Error> {
-        let (reply, receiver) = mpsc::channel();
-        self.submit(request, reply);
-        match receiver.recv() {
-            Ok(Reply::Done(result)) => result,
-            Ok(Reply::Conflict(conflict)) => unreachable!("nobody expects {conflict:?} here"),
-            Err(mpsc::RecvError) => Err(Error::Closed),
-        }
-    }
-
-    /// Hands in a request. If the session is closed, the reply's channel is closed too.
-    pub(super) fn submit(&self, request: Request, reply: Sender<Reply>) {
-        self.shared.command(Command::Submit { request, reply });
+impl End {
+    fn close(&self) -> std::thread::Result<()> {
+        self.shared.command(Command::Close);
+        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        watcher.map_or(Ok(()), JoinHandle::join)
     }
 }
 
-impl Shared {
-    fn command(&self, command: Command) {
-        if self.commands.send(command).is_ok() {
-            self.waker.wake();
-        }
-    }
-
-    fn close(&self) {
-        self.command(Command::Close);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && let Err(panic) = thread.join()
-        {
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
-
-impl Drop for Shared {
+impl Drop for End {
     fn drop(&mut self) {
-        self.command(Command::Close);
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
+        if self.close().is_err() {
             tracing::error!("the client's thread had panicked");
         }
     }

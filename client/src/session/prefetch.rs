@@ -1,10 +1,9 @@
 //! Many loads at once.
 
-use std::sync::mpsc::{self, Receiver};
-
 use model::Oid;
 
 use super::driver::Reply;
+use super::mailbox::Mailbox;
 use super::open::Session;
 use super::read::wrong;
 use crate::error::Error;
@@ -35,7 +34,7 @@ impl Session {
     ) -> Vec<Result<Object, Error>> {
         let begun: Vec<_> =
             wanted.into_iter().map(|(oid, revision)| self.begin_load(oid, revision)).collect();
-        begun.into_iter().map(Begun::finish).collect()
+        begun.into_iter().map(|begun| self.finish_load(begun)).collect()
     }
 
     /// Has revisions loaded into the cache that it does not have, and does not wait for them: who
@@ -44,20 +43,35 @@ impl Session {
         if !self.has_cache() {
             return;
         }
-        for oid in oids {
-            // Nobody waits for the reply.
-            drop(self.begin_load(*oid, revision));
+        let missing = oids.iter().filter(|oid| self.cached(**oid, revision).is_none());
+        let mut missing = missing.peekable();
+        while let Some(oid) = missing.next() {
+            let request = Request::Load { oid: *oid, revision };
+            // Nobody waits for the replies. The last one has all sent.
+            drop(match missing.peek() {
+                Some(_) => self.shared.submit_later(request),
+                None => self.shared.submit(request),
+            });
         }
     }
 
     fn begin_load(&self, oid: Oid, revision: Revision) -> Begun {
         match self.cached(oid, revision) {
             Some(object) => Begun::Cached(object),
-            None => {
-                let (reply, receiver) = mpsc::channel();
-                self.submit(Request::Load { oid, revision }, reply);
-                Begun::Asked(receiver)
-            }
+            None => Begun::Asked(self.shared.submit_later(Request::Load { oid, revision })),
+        }
+    }
+
+    fn finish_load(&self, begun: Begun) -> Result<Object, Error> {
+        let mailbox = match begun {
+            Begun::Cached(object) => return Ok(object),
+            Begun::Asked(mailbox) => mailbox,
+        };
+        match self.shared.wait(&mailbox)? {
+            Reply::Done(Ok(Answer::Object(object))) => Ok(object),
+            Reply::Done(Ok(answer)) => wrong(&answer),
+            Reply::Done(Err(error)) => Err(error),
+            Reply::Conflict(conflict) => unreachable!("{conflict:?} of a load"),
         }
     }
 }
@@ -65,21 +79,5 @@ impl Session {
 /// A load that has begun.
 enum Begun {
     Cached(Object),
-    Asked(Receiver<Reply>),
-}
-
-impl Begun {
-    fn finish(self) -> Result<Object, Error> {
-        let receiver = match self {
-            Self::Cached(object) => return Ok(object),
-            Self::Asked(receiver) => receiver,
-        };
-        match receiver.recv() {
-            Ok(Reply::Done(Ok(Answer::Object(object)))) => Ok(object),
-            Ok(Reply::Done(Ok(answer))) => wrong(&answer),
-            Ok(Reply::Done(Err(error))) => Err(error),
-            Ok(Reply::Conflict(conflict)) => unreachable!("{conflict:?} of a load"),
-            Err(mpsc::RecvError) => Err(Error::Closed),
-        }
-    }
+    Asked(Mailbox),
 }

@@ -43,7 +43,7 @@ impl Session {
         if let Some(object) = self.cached(oid, revision) {
             return Ok(object);
         }
-        match self.request(Request::Load { oid, revision })? {
+        match self.shared.request(Request::Load { oid, revision })? {
             Answer::Object(object) => Ok(object),
             answer => wrong(&answer),
         }
@@ -68,7 +68,7 @@ impl Session {
         before: Option<Tid>,
         count: u64,
     ) -> Result<Vec<(Tid, u64)>, Error> {
-        match self.request(Request::History { oid, before, first: 0, last: count })? {
+        match self.shared.request(Request::History { oid, before, first: 0, last: count })? {
             Answer::History(revisions) => Ok(revisions),
             answer => wrong(&answer),
         }
@@ -79,7 +79,7 @@ impl Session {
     /// # Errors
     /// [`Error::NoSuchTransaction`], or of the network.
     pub fn transaction(&self, tid: Tid) -> Result<TransactionInformation, Error> {
-        match self.request(Request::TransactionInformation { tid })? {
+        match self.shared.request(Request::TransactionInformation { tid })? {
             Answer::Transaction(information) => Ok(information),
             answer => wrong(&answer),
         }
@@ -103,7 +103,7 @@ impl Session {
         first: u64,
         last: u64,
     ) -> Result<Vec<TransactionInformation>, Error> {
-        match self.request(Request::UndoLog { before, first, last })? {
+        match self.shared.request(Request::UndoLog { before, first, last })? {
             Answer::UndoLog(transactions) => Ok(transactions),
             answer => wrong(&answer),
         }
@@ -130,7 +130,7 @@ impl Session {
     /// # Errors
     /// Of the network.
     pub fn ask_last_tid(&self) -> Result<Tid, Error> {
-        match self.request(Request::LastTid)? {
+        match self.shared.request(Request::LastTid)? {
             Answer::LastTid(tid) => Ok(tid),
             answer => wrong(&answer),
         }
@@ -141,7 +141,7 @@ impl Session {
     /// # Errors
     /// Of the network.
     pub fn synchronize(&self) -> Result<(), Error> {
-        self.request(Request::Synchronize).map(drop)
+        self.shared.request(Request::Synchronize).map(drop)
     }
 
     /// New oids.
@@ -149,7 +149,7 @@ impl Session {
     /// # Errors
     /// [`Error::ReadOnly`], or of the network.
     pub fn new_oids(&self, count: u32) -> Result<Vec<Oid>, Error> {
-        match self.request(Request::NewOids { count })? {
+        match self.shared.request(Request::NewOids { count })? {
             Answer::NewOids(oids) => Ok(oids),
             answer => wrong(&answer),
         }
@@ -160,7 +160,7 @@ impl Session {
     /// # Errors
     /// Of the network.
     pub fn pack_orders(&self, first_id: Tid) -> Result<Vec<PackOrder>, Error> {
-        match self.request(Request::PackOrders { first_id })? {
+        match self.shared.request(Request::PackOrders { first_id })? {
             Answer::PackOrders(orders) => Ok(orders),
             answer => wrong(&answer),
         }
@@ -171,7 +171,7 @@ impl Session {
     /// # Errors
     /// Of the network.
     pub fn wait_for_pack(&self, pack_id: Tid) -> Result<(), Error> {
-        self.request(Request::WaitForPack { pack_id }).map(drop)
+        self.shared.request(Request::WaitForPack { pack_id }).map(drop)
     }
 }
 

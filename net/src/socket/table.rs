@@ -10,7 +10,7 @@ use socket2::Socket;
 use super::link_socket::{Connected, LinkSocket, Readiness, State};
 use super::options;
 use crate::event::Event;
-use crate::event_loop::Watch;
+use crate::event_loop::Registrar;
 use crate::links::{LinkId, Links};
 
 /// How long a connection that was closed here waits for the peer to close it too. If it were gone
@@ -21,7 +21,7 @@ const LINGERING_MAX: usize = 256;
 
 /// All sockets of links, and which of them have to be seen to.
 pub(crate) struct Sockets {
-    watch: Watch,
+    watch: Registrar,
     sockets: BTreeMap<LinkId, LinkSocket>,
     accepted_count: usize,
     /// To be read from.
@@ -35,7 +35,7 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    pub(crate) fn new(watch: Watch) -> Self {
+    pub(crate) fn new(watch: Registrar) -> Self {
         Self {
             watch,
             sockets: BTreeMap::new(),

@@ -118,6 +118,11 @@ impl Fault {
 }
 
 impl FaultKind {
+    /// Whether a disk does not give what it is asked for.
+    pub(super) fn fails_reads(self) -> bool {
+        matches!(self, Self::Disk(_, _, DiskFault::ReadError))
+    }
+
     /// What kind it is, for statistics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -170,6 +175,8 @@ pub struct Targets {
     pub storages: u32,
     /// Programs.
     pub programs: u32,
+    /// The program that loads, and goes on while it hears nothing of the master.
+    pub reader: u32,
 }
 
 /// The faults of a run, in order of time.
@@ -212,7 +219,7 @@ const NETWORK: [Make; 8] = [
     |random, targets| pair(random, targets, FaultKind::Stall),
     |random, targets| pair(random, targets, FaultKind::StallBoth),
     |random, targets| FaultKind::Isolate(any(random, targets)),
-    |random, targets| FaultKind::Behind(program(random, targets), storage(random, targets)),
+    |random, targets| FaultKind::Behind(Target::Program(targets.reader), storage(random, targets)),
     |random, targets| FaultKind::Refuse(node(random, targets)),
     |random, targets| pair(random, targets, FaultKind::HalfOpen),
     |random, targets| {

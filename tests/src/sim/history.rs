@@ -33,6 +33,8 @@ pub struct History {
     pub(crate) synchronized: Vec<Synchronized>,
     /// When the master last forgot which ids it gave out.
     pub(crate) forgotten: Moment,
+    /// Whether a read of a disk may fail: what has no other copy is damaged then.
+    pub(crate) is_unreadable: bool,
     /// Oids that were given out, and when they were asked for.
     pub(crate) new_oids: Vec<(Moment, Oid)>,
 }
@@ -46,6 +48,11 @@ impl History {
     /// The master has forgotten which ids it gave out: what nobody stored may be given again.
     pub fn directory_lost(&mut self) {
         self.forgotten = self.moment();
+    }
+
+    /// Some disk will not give what it is asked for once.
+    pub fn read_fails(&mut self) {
+        self.is_unreadable = true;
     }
 
     /// Tells programs to begin nothing new.

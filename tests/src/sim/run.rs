@@ -103,6 +103,9 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(setting: &'a Setting) -> Self {
         let history = History::new();
+        if setting.faults.iter().any(|fault| fault.kind.fails_reads()) {
+            history.borrow_mut().read_fails();
+        }
         let mut world = World::new(setting.seed);
         let nodes = Nodes::add(&mut world, setting, &history);
         world.restart_ended(RESTART_DELAY);

@@ -46,8 +46,9 @@ impl Setting {
         let partitions = number(&mut random, 1, 8);
         let plan = Plan::choose(&mut random.split());
         let duration = Duration::from_secs(60);
-        let programs = u32::try_from(plan.count()).expect("a small number");
-        let targets = Targets { storages, programs };
+        let small = |number: usize| u32::try_from(number).expect("a small number");
+        let (programs, reader) = (small(plan.count()), small(plan.reader()));
+        let targets = Targets { storages, programs, reader };
         let count = FAULTS_MIN + random.below(40);
         let faults = fault::choose(&mut random.split(), profile, targets, duration, count);
         Self {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use client::{Error, Revision};
-use model::{Oid, PartitionCount, Tid, Ttid};
+use model::{Nid, Oid, PartitionCount, Tid, Ttid};
 
 use super::every::against;
 use super::truth::{Committed, Stored, Truth};
@@ -166,6 +166,12 @@ fn errors_that_nobody_should_get() {
     fail(Error::Incomplete { ttid: Ttid::new(15) })(&mut case);
     assert_eq!(case.broken(), None);
     breaks("nothing fails without a reason", fail(Error::Damaged { compression: 1 }));
+    let damaged = Error::WrongChecksum { oid: A, serial: MADE, nid: Nid::new(1) };
+    breaks("nothing fails without a reason", fail(damaged.clone()));
+    let mut case = Case::good();
+    case.history.read_fails();
+    fail(damaged)(&mut case);
+    assert_eq!(case.broken(), None);
 }
 
 #[test]

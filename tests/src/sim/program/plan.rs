@@ -40,6 +40,12 @@ impl Plan {
         self.programs.len()
     }
 
+    /// Which of them loads and does nothing else.
+    pub fn reader(&self) -> usize {
+        let is_reader = |(kind, _): &(Kind, u64)| *kind == Kind::Reader;
+        self.programs.iter().position(is_reader).expect("every plan begins with one")
+    }
+
     /// The same without one of them.
     #[must_use]
     pub fn without(&self, index: usize) -> Self {

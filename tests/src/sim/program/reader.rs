@@ -10,7 +10,7 @@ const LOADS_MAX: u64 = 12;
 
 /// Loads some revisions.
 pub(super) async fn round(session: &mut Session) -> Result<(), Error> {
-    if session.random.chance(1, 3) {
+    if session.random.chance(1, 6) {
         session.synchronize().await?;
     }
     let Some(tid) = some_tid(session) else { return Ok(()) };
