@@ -17,8 +17,8 @@ impl Storage {
     ///
     /// Bytes; `end` is the tid of the next revision, `None` if there is none yet. `None` instead of
     /// the tuple if all revisions are at `tid` or later. Nothing is seen of which registered
-    /// databases were not told. Raises `POSKeyError` if there is no such object, or if it is deleted
-    /// there; `neolith.Unavailable`, `neolith.Damaged`.
+    /// databases were not told. Raises `POSKeyError` if there is no such object, or if it is
+    /// deleted there; `neolith.Unavailable`, `neolith.Damaged`.
     #[pyo3(name = "loadBefore")]
     fn load_before<'py>(
         &self,
