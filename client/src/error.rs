@@ -21,6 +21,15 @@ pub enum Error {
         /// What it says.
         text: String,
     },
+    /// No primary master was found for as long as the client waits for one.
+    NoMaster {
+        /// Those that were asked.
+        masters: Vec<Address>,
+        /// How long it waits, in seconds.
+        waited_s: u64,
+        /// What one of them said instead, or why there is no connection.
+        reason: Option<String>,
+    },
     /// The system gives the client no event loop or thread.
     System {
         /// What it says.
@@ -233,6 +242,7 @@ impl Error {
     pub fn trouble(&self) -> Trouble {
         match self {
             Self::Closed
+            | Self::NoMaster { .. }
             | Self::NoStorage { .. }
             | Self::MasterLost { .. }
             | Self::Incomplete { .. }
@@ -276,6 +286,11 @@ impl fmt::Display for Error {
         match self {
             Self::Closed => f.write_str("the client is closed"),
             Self::Refused { master, text } => write!(f, "master {master} refuses: {text}"),
+            Self::NoMaster { masters, waited_s, reason } => {
+                let masters: Vec<_> = masters.iter().map(Address::to_string).collect();
+                write!(f, "no primary master found for {waited_s} s at {}", masters.join(", "))?;
+                reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
             Self::System { kind } => write!(f, "the system refuses resources: {kind}"),
             Self::ReadOnly => f.write_str("only reading is allowed"),
             Self::NoStorage { partition, reason } => {

@@ -214,6 +214,7 @@ impl Machine for Client {
             return;
         }
         self.wake_reads();
+        self.lose_patience();
         self.run();
         if cfg!(debug_assertions) {
             self.invariants();
@@ -229,7 +230,10 @@ impl Machine for Client {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        if self.closed { None } else { self.reads.deadline() }
+        if self.closed {
+            return None;
+        }
+        [self.reads.deadline(), self.patience_deadline()].into_iter().flatten().min()
     }
 
     fn exit(&mut self) -> Option<()> {

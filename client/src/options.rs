@@ -15,6 +15,8 @@ pub struct ClientOptions {
     pub access: Access,
     /// How long to wait before connecting again to the same address.
     pub reconnect_delay: Duration,
+    /// How long requests wait for a primary master when there is none; `None`: as long as it takes.
+    pub master_timeout: Option<Duration>,
     /// How long a storage that failed is asked only if no other can be.
     pub avoid_delay: Duration,
     /// Bytes of objects that a transaction may have on their way. A store beyond is accepted when
@@ -45,6 +47,7 @@ impl ClientOptions {
             masters,
             access: Access::ReadWrite,
             reconnect_delay: Duration::from_secs(1),
+            master_timeout: None,
             avoid_delay: Duration::from_secs(600),
             transaction_bytes_max: 16 << 20,
             cache_bytes: 0,

@@ -286,6 +286,9 @@ pub enum Completion {
     },
     /// The primary master was lost. It is being looked for.
     Disconnected,
+    /// No primary master was found for [`crate::ClientOptions::master_timeout`]: what waited for
+    /// one failed, and so does what is asked before one is found. The client goes on looking.
+    Unreachable(Error),
     /// A master refuses the client. It goes on trying.
     Refused {
         /// Which.

@@ -47,7 +47,7 @@ pub(crate) fn threads(session: &Session, _: &ClientOptions) {
 fn add_some(session: &Session, oids: &[Oid], mut random: Random) -> u64 {
     let mut added = 0;
     for _ in 0..ROUNDS {
-        let oid = oids[random.below(oids.len() as u64) as usize];
+        let oid = oids[random.index(oids.len())];
         let (value, serial) = load_number(session, oid);
         if random.below(4) > 0 {
             continue;

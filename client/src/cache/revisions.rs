@@ -61,6 +61,17 @@ impl Revisions {
         self.invariants();
     }
 
+    /// Has data of a revision without compression from now on. Whether it is here, compressed.
+    pub(super) fn inflate(&mut self, serial: Tid, plain: &Bytes) -> bool {
+        let kept = self.iter_mut().find(|kept| kept.serial == serial);
+        let Some(data) = kept.and_then(|kept| kept.data.as_mut()) else { return false };
+        let is_compressed = data.0 != 0;
+        if is_compressed {
+            *data = (0, plain.clone());
+        }
+        is_compressed
+    }
+
     /// The answer to a load, if it is here.
     pub(super) fn find(&self, oid: Oid, revision: Revision, known_before: Tid) -> Option<Object> {
         let before = match revision {

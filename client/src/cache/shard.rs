@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasherDefault;
 
+use bytes::Bytes;
 use model::{Oid, Tid};
 use quick_cache::OptionsBuilder;
 use quick_cache::unsync::{self, DefaultLifecycle};
@@ -83,6 +84,17 @@ impl Shard {
         };
         if let Some(revisions) = revisions {
             self.objects.insert(object.oid, revisions);
+        }
+    }
+
+    /// Keeps data of a revision without compression, if it is kept.
+    pub(super) fn inflate(&mut self, oid: Oid, serial: Tid, plain: &Bytes) {
+        if plain.len() as u64 > self.object_bytes_max {
+            return;
+        }
+        let Some(mut revisions) = self.objects.peek(&oid).cloned() else { return };
+        if revisions.inflate(serial, plain) {
+            self.objects.insert(oid, revisions);
         }
     }
 

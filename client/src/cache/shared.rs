@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use bytes::Bytes;
 use model::{Oid, Tid};
 
 use super::flights::{End, Ticket};
@@ -88,6 +89,11 @@ impl Cache {
     /// Keeps a revision that was just committed here, which was told by [`Cache::invalidate`].
     pub(crate) fn committed(&self, object: &Object) {
         self.shard(object.oid).put(object, End::Open, self.known_before());
+    }
+
+    /// Keeps data of a revision without compression, if it is kept: it was asked for again.
+    pub(crate) fn inflate(&self, oid: Oid, serial: Tid, plain: &Bytes) {
+        self.shard(oid).inflate(oid, serial, plain);
     }
 
     /// The primary master was found, and tells up to where there is something.

@@ -2,6 +2,7 @@
 
 mod ask;
 mod follow;
+mod patience;
 mod peer;
 mod search;
 

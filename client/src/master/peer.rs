@@ -6,6 +6,7 @@ use bytes::Bytes;
 use model::{Nid, NodeType};
 use net::{Bootstrap, Extra, IdTimestamp, Identity, LinkId, Value};
 
+use super::patience::Patience;
 use crate::note::{Asked, MasterRequest};
 use crate::options::{Access, ClientOptions};
 
@@ -17,6 +18,8 @@ pub(crate) struct Master {
     pub(crate) requests: VecDeque<MasterRequest>,
     /// What the last refusal said, so as to tell it once.
     pub(crate) refusal: Option<String>,
+    /// When there is to be one; `None` if there is, or no limit.
+    pub(crate) patience: Patience,
 }
 
 /// How far the client has come.
@@ -49,6 +52,7 @@ impl Master {
             stage: Stage::Searching,
             requests: VecDeque::new(),
             refusal: None,
+            patience: Patience::default(),
         }
     }
 

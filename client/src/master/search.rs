@@ -3,6 +3,7 @@
 use model::Nid;
 use net::{BootstrapStep, CloseReason, LinkId, Message};
 
+use super::patience::Patience;
 use super::peer::Stage;
 use crate::error::Error;
 use crate::machine::Client;
@@ -12,6 +13,7 @@ use crate::request::Completion;
 impl Client {
     pub(crate) fn search_master(&mut self) {
         self.master.stage = Stage::Searching;
+        self.be_patient();
         let now = self.now.monotonic;
         self.master.bootstrap.start(now, &mut self.links, Note(Asked::Bootstrap));
     }
@@ -55,6 +57,7 @@ impl Client {
         }
         tracing::info!(%nid, last_tid = %tid, "connected to the primary master");
         self.master.stage = Stage::Ready { link, nid };
+        self.master.patience = Patience::default();
         self.last_tid = Some(tid);
         if let Some(cache) = &self.cache {
             cache.connected(tid);

@@ -152,6 +152,11 @@ impl Driver {
                     }
                 }
                 Completion::Disconnected => self.notify(Notice::Disconnected),
+                Completion::Unreachable(error) => {
+                    if let Some(opening) = self.opening.take() {
+                        let _ = opening.send(Err(error));
+                    }
+                }
                 Completion::Refused { master, text } => {
                     if let Some(opening) = self.opening.take() {
                         let _ = opening.send(Err(Error::Refused { master, text }));

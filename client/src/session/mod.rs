@@ -6,6 +6,7 @@ mod iterate;
 mod lead;
 mod mailbox;
 mod open;
+mod prefetch;
 mod read;
 mod resolve;
 

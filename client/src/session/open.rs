@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use model::{Oid, Tid};
 use net::{Address, EventLoop};
 
@@ -86,6 +87,16 @@ impl Session {
         if let Err(panic) = self.end.close() {
             std::panic::resume_unwind(panic);
         }
+    }
+
+    pub(super) fn keep_plain(&self, oid: Oid, serial: Tid, plain: &Bytes) {
+        if let Some(cache) = &self.shared.cache {
+            cache.inflate(oid, serial, plain);
+        }
+    }
+
+    pub(super) fn has_cache(&self) -> bool {
+        self.shared.cache.is_some()
     }
 
     /// What the cache has of an object, without waiting for anything.

@@ -6,6 +6,7 @@ mod commits;
 mod conflicts;
 mod loads;
 mod outcomes;
+mod patience;
 mod undoes;
 mod walks;
 mod world;

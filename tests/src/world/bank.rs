@@ -274,6 +274,7 @@ impl Actor for Teller {
                     | Completion::Invalidated { .. }
                     | Completion::Connected { .. }
                     | Completion::Disconnected
+                    | Completion::Unreachable(_)
                     | Completion::Refused { .. } => {}
                 }
             }

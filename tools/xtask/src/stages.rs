@@ -139,13 +139,52 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "python",
-        about: "what it exports is opened by ZODB itself, which is installed in target/venv",
+        about: "what it exports is opened by ZODB itself, which is installed in target/venv; the \
+                package neolith installs, and passes ZODB's own tests and others on clusters of \
+                processes",
         actions: &[
             cargo(&["build", "--release"]),
             Action::InstallPython { requirements: "{root}/tests/python/requirements.txt" },
             Action::Run {
                 program: "{venv}/bin/python",
                 arguments: &["-m", "unittest", "discover", "-v", "-s", "{root}/tests/python"],
+                environment: &[BINARY],
+            },
+            Action::Run {
+                program: "{venv}/bin/maturin",
+                arguments: &[
+                    "build",
+                    "--quiet",
+                    "--release",
+                    "--manifest-path",
+                    "{root}/client/python/Cargo.toml",
+                    "--interpreter",
+                    "{venv}/bin/python",
+                    "--out",
+                    "{target}/wheels",
+                ],
+                environment: &[],
+            },
+            Action::Run {
+                program: "{venv}/bin/python",
+                arguments: &[
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-index",
+                    "--no-deps",
+                    "--force-reinstall",
+                    "--find-links",
+                    "{target}/wheels",
+                    "neolith",
+                ],
+                environment: &[],
+            },
+            Action::Run {
+                program: "{venv}/bin/python",
+                arguments: &["-m", "unittest", "discover", "-s", "{root}/client/python/tests"],
                 environment: &[BINARY],
             },
         ],

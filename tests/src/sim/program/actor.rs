@@ -85,6 +85,8 @@ impl Program {
                 connection.connected.push((last_tid, self.acknowledged));
             }
             Completion::Disconnected => self.acknowledged = history.last_acknowledged(),
+            // Programs wait for a primary master as long as it takes.
+            Completion::Unreachable(error) => panic!("{error}"),
             Completion::Refused { master, text } => panic!("{master} refuses: {text}"),
         }
     }

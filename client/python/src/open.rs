@@ -1,0 +1,128 @@
+//! Opening a storage.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use client::{Access, ClientOptions, Error, Session};
+use net::Address;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::backend::Backend;
+use crate::delivery::Delivery;
+use crate::failure;
+use crate::process::wait;
+use crate::storage::Inner;
+
+/// How often it is looked whether the user interrupts, while a cluster is looked for.
+const SIGNALS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Where a database is.
+pub(crate) enum Place {
+    Cluster { masters: Vec<Address>, name: String },
+}
+
+impl Place {
+    pub(crate) fn new(
+        py: Python<'_>,
+        masters: Option<&Bound<'_, PyAny>>,
+        name: Option<&str>,
+        path: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        match (masters, name, path) {
+            (Some(masters), Some(name), None) if !name.is_empty() => {
+                let masters = addresses(masters)?;
+                Ok(Self::Cluster { masters, name: name.to_owned() })
+            }
+            (None, None, Some(path)) => {
+                let text = format!("{path}: databases in-process are not there yet");
+                Err(failure::raise(py, "Unsupported", (text,)))
+            }
+            _ => Err(PyTypeError::new_err("either masters and name are given, or path")),
+        }
+    }
+
+    /// What the user calls it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Cluster { name, .. } => name.clone(),
+        }
+    }
+
+    /// The same wherever and however often it is opened.
+    pub(crate) fn sort_key(&self) -> String {
+        match self {
+            Self::Cluster { masters, name } => {
+                let mut masters: Vec<_> = masters.iter().map(Address::to_string).collect();
+                masters.sort();
+                format!("neolith:{name}:{}", masters.join(","))
+            }
+        }
+    }
+}
+
+/// Opens a database. It can be interrupted.
+pub(crate) fn open(
+    py: Python<'_>,
+    place: &Place,
+    cache_bytes: u64,
+    is_read_only: bool,
+    wait_timeout_s: Option<f64>,
+) -> PyResult<Inner> {
+    let limit = wait_timeout_s.map(Duration::try_from_secs_f64).transpose();
+    let limit = limit.map_err(|error| PyValueError::new_err(format!("wait_timeout: {error}")))?;
+    let Place::Cluster { masters, name } = place;
+    let options = ClientOptions {
+        access: if is_read_only { Access::ReadOnly } else { Access::ReadWrite },
+        cache_bytes,
+        master_timeout: limit,
+        reconnect_delay: Duration::from_millis(200),
+        ..ClientOptions::new(name.clone(), masters.clone())
+    };
+    let (sender, mut receiver) = mpsc::channel();
+    let opener = std::thread::Builder::new().name("neolith-open".to_owned());
+    let opened = opener.spawn(move || {
+        // Nobody takes it if the user interrupted: it is closed then.
+        let _ = sender.send(Session::open_with(options));
+    });
+    opened.map_err(|error| failure::raise(py, "StorageSystemError", (error.to_string(),)))?;
+    let session = loop {
+        let receiver = &mut receiver;
+        match wait(py, move || receiver.recv_timeout(SIGNALS_INTERVAL))? {
+            Ok(session) => break session.map_err(|error| failure::of_client(py, error))?,
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(failure::raise(py, "InternalError", ("opening panicked",)));
+            }
+        }
+    };
+    let backend = Backend::Cluster(session);
+    let started = wait(py, || {
+        let notices = backend.subscribe();
+        // What was told before the subscription is known when this is answered.
+        backend.synchronize()?;
+        let delivery = Delivery::new(backend.last_tid());
+        let thread = delivery.start(notices);
+        let thread = thread.map_err(|error| Error::System { kind: error.kind() })?;
+        Ok((delivery, thread))
+    })?;
+    let (delivery, thread) = started.map_err(|error| failure::of_client(py, error))?;
+    Ok(Inner::new(backend, delivery, thread, place, is_read_only))
+}
+
+/// `"host:port,host:port"`, separated by commas or spaces, or a sequence of such strings.
+fn addresses(masters: &Bound<'_, PyAny>) -> PyResult<Vec<Address>> {
+    let texts = match masters.cast::<PyString>() {
+        Ok(text) => vec![text.to_string()],
+        Err(_) => masters.extract::<Vec<String>>()?,
+    };
+    let words =
+        texts.iter().flat_map(|text| text.split([',', ' '])).filter(|word| !word.is_empty());
+    let parsed: Result<Vec<Address>, _> = words.map(str::parse).collect();
+    match parsed {
+        Ok(addresses) if addresses.is_empty() => Err(PyValueError::new_err("no master is named")),
+        Ok(addresses) => Ok(addresses),
+        Err(error) => Err(PyValueError::new_err(error.to_string())),
+    }
+}

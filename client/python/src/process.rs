@@ -1,0 +1,87 @@
+//! Calls that take time, and what may happen to the process meanwhile: a panic, a fork, its end.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::failure;
+
+/// How often the process was forked, as far as `os.fork` tells: a storage is of one process.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// Calls that wait without the interpreter's lock.
+static WAITING: Mutex<usize> = Mutex::new(0);
+static IDLE: Condvar = Condvar::new();
+
+/// Does something that may take time, while other threads of Python run.
+///
+/// # Errors
+/// A panic of ours, as `neolith.InternalError`.
+pub(crate) fn wait<T: Send>(py: Python<'_>, action: impl FnOnce() -> T + Send) -> PyResult<T> {
+    let _call = Call::begin();
+    py.detach(|| catch_unwind(AssertUnwindSafe(action))).map_err(|panic| panicked(py, &*panic))
+}
+
+/// Which process this is, as far as forks go.
+pub(crate) fn generation() -> u64 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// Called in the child by `os.fork`.
+#[pyfunction]
+#[pyo3(name = "_after_fork")]
+pub(crate) fn after_fork() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Waits until no other thread is in a call that waits, at most for some seconds. An interpreter
+/// that ends stops threads wherever they are, which native code does not survive.
+#[pyfunction]
+#[pyo3(name = "_wait_until_idle")]
+pub(crate) fn wait_until_idle(py: Python<'_>, seconds_max: f64) {
+    py.detach(|| {
+        let limit = Duration::from_secs_f64(seconds_max.clamp(0.0, 60.0));
+        let _ = IDLE.wait_timeout_while(waiting(), limit, |waiting| *waiting > 0);
+    });
+}
+
+/// Panics, for tests of what becomes of a panic.
+#[pyfunction]
+#[pyo3(name = "_panic")]
+pub(crate) fn panic(py: Python<'_>, text: &str) -> PyResult<()> {
+    wait(py, || panic!("{text}"))
+}
+
+/// A call that waits. It ends when it has the interpreter's lock again.
+struct Call;
+
+impl Call {
+    fn begin() -> Self {
+        *waiting() += 1;
+        Self
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let mut waiting = waiting();
+        *waiting -= 1;
+        if *waiting == 0 {
+            IDLE.notify_all();
+        }
+    }
+}
+
+fn waiting() -> MutexGuard<'static, usize> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn panicked(py: Python<'_>, panic: &(dyn Any + Send)) -> PyErr {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    failure::raise(py, "InternalError", (text.unwrap_or_else(|| "a panic".to_owned()),))
+}
