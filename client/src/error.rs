@@ -332,22 +332,14 @@ impl fmt::Display for Error {
             Self::ReadConflict { oid, serial, conflict_serial } => {
                 write!(f, "object {oid}, read at {serial}, was changed by {conflict_serial}")
             }
-            Self::AlreadyChecked { oid } => {
-                write!(f, "object {oid} is checked by the transaction that stores it")
-            }
+            Self::AlreadyChecked { oid } => write!(f, "object {oid} is checked and stored at once"),
             Self::TooLarge { ttid } => write!(f, "transaction {ttid} changes too many objects"),
-            Self::NotLocked { oid } => {
-                write!(f, "object {oid} is locked by no storage that has it whole")
-            }
+            Self::NotLocked { oid } => write!(f, "object {oid} is locked by no sound storage"),
             Self::Undo { tid, oid, reason } => fmt_undo(f, *tid, *oid, *reason),
             Self::Unfit { path, reason } => write!(f, "{path}: {reason}"),
             Self::Storage { text } | Self::Unreadable { oid: None, text } => f.write_str(text),
             Self::Unreadable { oid: Some(oid), text } => write!(f, "object {oid}: {text}"),
-            Self::Undecided { ttid, text } => write!(
-                f,
-                "{text}: whether transaction {ttid} is committed is seen when the database is \
-                 opened again"
-            ),
+            Self::Undecided { ttid, text } => fmt_undecided(f, *ttid, text),
             Self::CannotBegin { tid, reason } => fmt_begin(f, *tid, reason),
             Self::Limit { what, given, limit } => {
                 write!(f, "{what}: {given} is over the limit of {limit}")
@@ -357,6 +349,10 @@ impl fmt::Display for Error {
             }
         }
     }
+}
+
+fn fmt_undecided(f: &mut fmt::Formatter<'_>, ttid: Ttid, text: &str) -> fmt::Result {
+    write!(f, "{text}: whether {ttid} is committed is seen when the database is opened again")
 }
 
 fn fmt_undo(
