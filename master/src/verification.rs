@@ -1,7 +1,8 @@
 //! VERIFYING: what becomes of transactions that were being committed when the cluster stopped.
 //!
 //! Nodes with readable cells tell what they voted, and what they locked. A tid that is found
-//! anywhere completes the commit everywhere (R1); what nobody locked is dropped when operation
+//! anywhere completes the commit everywhere (R1), first where it can be asked for by its ttid: who
+//! has completed it does not tell of it any more. What nobody locked is dropped when operation
 //! starts. Then the storages truncate, if they are to, and tell their last ids and pack orders.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ use crate::wire::Asked;
 enum Stage {
     Locked,
     FinalTids,
+    /// Commits are completed where their metadata is.
+    Metadata,
     LastIds,
     PackOrders,
 }
@@ -33,6 +36,8 @@ pub(crate) struct Verification {
     voted: BTreeMap<Ttid, BTreeSet<Nid>>,
     /// What is known of tids.
     locked: BTreeMap<Ttid, Tid>,
+    /// Who was told to complete a commit.
+    told: BTreeSet<(Ttid, Nid)>,
 }
 
 impl Verification {
@@ -48,6 +53,7 @@ impl Verification {
             waiting: BTreeMap::new(),
             voted: BTreeMap::new(),
             locked: BTreeMap::new(),
+            told: BTreeSet::new(),
         };
         for nid in cluster.table().readable_nodes() {
             let message = Message::AskLockedTransactions {};
@@ -124,7 +130,8 @@ impl Verification {
         while self.waiting.is_empty() && cluster.next.is_none() {
             match self.stage {
                 Stage::Locked => self.ask_final_tids(cluster),
-                Stage::FinalTids => self.ask_last_ids(cluster),
+                Stage::FinalTids => self.complete_metadata(cluster),
+                Stage::Metadata => self.ask_last_ids(cluster),
                 Stage::LastIds => self.ask_pack_orders(cluster),
                 Stage::PackOrders => cluster.follow_with(Next::Operate),
             }
@@ -149,20 +156,48 @@ impl Verification {
         }
     }
 
-    /// Completes what was locked, and goes on to the ids.
+    /// Completes what was locked where it can be asked for afterwards, and waits until that is
+    /// durable, as it is when a storage tells its last ids.
+    fn complete_metadata(&mut self, cluster: &mut Cluster) {
+        self.stage = Stage::Metadata;
+        let mut keepers = BTreeSet::new();
+        for (ttid, nid) in self.not_told() {
+            let table = cluster.table();
+            let partition = table.partitions().of_ttid(ttid);
+            if table.table().readable(partition).any(|keeper| keeper == nid) {
+                self.complete(cluster, ttid, nid);
+                keepers.insert(nid);
+            }
+        }
+        for nid in keepers {
+            self.ask(cluster, nid, &Message::AskLastIDs {}, Asked::LastIds);
+        }
+    }
+
+    /// Who voted a commit that is to be completed, and was not told so yet.
+    fn not_told(&self) -> Vec<(Ttid, Nid)> {
+        let locked = self.voted.iter().filter(|(ttid, _)| self.locked.contains_key(ttid));
+        let voted = locked.flat_map(|(ttid, voted)| voted.iter().map(|nid| (*ttid, *nid)));
+        voted.filter(|one| !self.told.contains(one)).collect()
+    }
+
+    fn complete(&mut self, cluster: &mut Cluster, ttid: Ttid, nid: Nid) {
+        let Some(&tid) = self.locked.get(&ttid) else { return };
+        self.told.insert((ttid, nid));
+        tracing::info!(%ttid, %tid, %nid, "completing a commit");
+        if let Some(link) = cluster.nodes.link(nid) {
+            cluster.wire.send(link, &Message::ValidateTransaction { ttid, tid });
+        }
+    }
+
+    /// Completes what was locked everywhere else, and goes on to the ids.
     fn ask_last_ids(&mut self, cluster: &mut Cluster) {
         self.stage = Stage::LastIds;
-        for (ttid, voted) in &self.voted {
-            let Some(tid) = self.locked.get(ttid).copied() else {
-                tracing::info!(%ttid, "dropping a transaction that was not committed");
-                continue;
-            };
-            tracing::info!(%ttid, %tid, "completing a commit");
-            for nid in voted {
-                if let Some(link) = cluster.nodes.link(*nid) {
-                    cluster.wire.send(link, &Message::ValidateTransaction { ttid: *ttid, tid });
-                }
-            }
+        for (ttid, nid) in self.not_told() {
+            self.complete(cluster, ttid, nid);
+        }
+        for ttid in self.voted.keys().filter(|ttid| !self.locked.contains_key(ttid)) {
+            tracing::info!(%ttid, "dropping a transaction that was not committed");
         }
         let storages: Vec<Nid> =
             cluster.nodes.identified(NodeType::Storage).map(|(nid, _)| nid).collect();

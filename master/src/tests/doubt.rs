@@ -62,6 +62,32 @@ fn r01_a_commit_that_one_node_unlocked_already_is_completed_on_the_other() {
 }
 
 #[test]
+fn r01_a_commit_is_completed_first_where_it_can_be_asked_for() {
+    // The metadata is on S1, which lost the tid in a crash; S2 has data.
+    let rows = rows(&["1U", "2U", "2U", "2U"]);
+    let of = |tid| Answers { locked: vec![(TTID, tid)], ..Answers::with_table(3, 0, rows.clone()) };
+    let (home, other) = (of(None), of(Some(TID)));
+    let mut world = World::new(options());
+    world.join_admin();
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.join_storage("s2", Some(storage(2)), 2002);
+    let mut order = Vec::new();
+    for _ in 0..10 {
+        for (name, answers) in [("s2", &other), ("s1", &home)] {
+            while let Some(came) = world.peer(name).came.front() {
+                if let Came::Request(_, message) = came {
+                    order.push((name, message.name()));
+                }
+                world.serve_one(name, answers);
+            }
+        }
+    }
+    assert_eq!(world.state(), ClusterState::Running);
+    let place = |one| order.iter().position(|other| *other == one).expect("it was sent");
+    assert!(place(("s1", "AskLastIDs")) < place(("s2", "ValidateTransaction")));
+}
+
+#[test]
 fn r19_what_nobody_locked_is_not_committed() {
     let voted = Answers { locked: vec![(TTID, None)], ..table() };
     let (mut world, one, two) = verify(&voted, &table());
