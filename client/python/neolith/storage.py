@@ -33,16 +33,19 @@ _open_storages = weakref.WeakSet()
     ZODB.interfaces.ReadVerifyingStorage,
 )
 class Storage(ConflictResolvingStorage, _neolith.NativeStorage):
-    """A database of a Neolith cluster, as a ZODB storage.
+    """A database of a Neolith cluster, or in a directory, as a ZODB storage.
 
-    ``Storage(masters, name)`` finds a cluster by some of its masters.
+    ``Storage(masters, name)`` finds a cluster by some of its masters. ``Storage(path=...)`` opens a
+    directory in this process, as one process at a time can.
 
     ``masters``
         ``"host:port"``, several separated by commas or spaces, or a sequence of such strings.
     ``name``
-        Of the cluster. A master of another cluster refuses: :exc:`neolith.Refused`.
+        Of the cluster. A master of another cluster refuses: :exc:`neolith.Refused`. With a path,
+        of the cluster that the directory is of, or may be served by.
     ``path``
-        Instead of both: a directory that is opened in this process. Not there yet.
+        Instead of masters: a directory. It is made if it is not there, and the one that it is to be
+        in is.
     ``cache_size``
         Bytes of memory for objects that were loaded or committed; 0: none. 64 MiB by default. All
         threads and connections share it, beside ZODB's caches of unpickled objects.
@@ -105,8 +108,8 @@ class Storage(ConflictResolvingStorage, _neolith.NativeStorage):
         """Order what is older than ``t`` (seconds since the epoch) to be packed, and wait for it.
 
         Clusters do not pack yet: they keep the order, report it as completed, and keep
-        everything. Garbage is not collected either way: ``zc.zodbdgc`` does that, by
-        ``deleteObject``.
+        everything. Without a cluster it raises ``Unsupported``. Garbage is not collected either
+        way: ``zc.zodbdgc`` does that, by ``deleteObject``.
         """
         tid = TimeStamp(*time.gmtime(t)[:5], t % 60).raw()
         if self.lastTransaction() != z64:

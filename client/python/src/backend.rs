@@ -2,30 +2,34 @@
 
 use std::sync::mpsc::Receiver;
 
+use bytes::Bytes;
 use client::{
-    Error, Metadata, Notice, Object, Payload, Resolver, Revision, Session, TransactionInformation,
+    Embedded, EmbeddedTransaction, Error, Metadata, Notice, Object, Payload, Resolver, Revision,
+    Session, TransactionInformation,
 };
 use model::{Oid, Tid, Ttid};
 
 /// An iterator whose items may fail.
 pub(crate) type Fallible<T> = Box<dyn Iterator<Item = Result<T, Error>> + Send>;
 
-/// A session of a cluster. Another kind of database has the same methods, and is one more variant:
-/// here, in [`BackendTransaction`], and in the two macros that hand over to them.
+/// A session of a cluster, or a directory in this process, which has the same methods.
 #[derive(Clone)]
 pub(crate) enum Backend {
     Cluster(Session),
+    Embedded(Embedded),
 }
 
 /// A transaction that is in progress.
 pub(crate) enum BackendTransaction {
     Cluster(client::Transaction),
+    Embedded(EmbeddedTransaction),
 }
 
 macro_rules! of_backend {
     ($self:expr, $session:ident => $action:expr) => {
         match $self {
             Backend::Cluster($session) => $action,
+            Backend::Embedded($session) => $action,
         }
     };
 }
@@ -34,6 +38,7 @@ macro_rules! of_transaction {
     ($self:expr, $transaction:ident => $action:expr) => {
         match $self {
             BackendTransaction::Cluster($transaction) => $action,
+            BackendTransaction::Embedded($transaction) => $action,
         }
     };
 }
@@ -51,22 +56,42 @@ impl Backend {
         of_backend!(self, session => session.close());
     }
 
-    /// What the cache has, without waiting.
+    /// What the cache has, without waiting. What a directory has in memory is found by a load,
+    /// which may have to read all the same.
     pub(crate) fn load_cached(&self, oid: Oid, revision: Revision) -> Option<Object> {
-        of_backend!(self, session => session.load_cached(oid, revision))
+        match self {
+            Self::Cluster(session) => session.load_cached(oid, revision),
+            Self::Embedded(_) => None,
+        }
+    }
+
+    /// Data as it is stored: compressed, where it goes over a network.
+    pub(crate) fn payload(&self, data: &[u8]) -> Payload {
+        let data = Bytes::copy_from_slice(data);
+        match self {
+            Self::Cluster(_) => Payload::compressed(data),
+            Self::Embedded(embedded) => embedded.payload(data),
+        }
     }
 
     pub(crate) fn load(&self, oid: Oid, revision: Revision) -> Result<Object, Error> {
         of_backend!(self, session => session.load_revision(oid, revision))
     }
 
+    /// Has a cache filled, without waiting. There is no round trip to be saved in this process.
     pub(crate) fn prefetch(&self, oids: &[Oid], before: Tid) {
-        of_backend!(self, session => session.prefetch(oids, Revision::Before(before)));
+        if let Self::Cluster(session) = self {
+            session.prefetch(oids, Revision::Before(before));
+        }
     }
 
     pub(crate) fn load_many(&self, oids: &[Oid], revision: Revision) -> Vec<Result<Object, Error>> {
-        let wanted = oids.iter().map(|oid| (*oid, revision));
-        of_backend!(self, session => session.load_many(wanted))
+        match self {
+            Self::Cluster(session) => session.load_many(oids.iter().map(|oid| (*oid, revision))),
+            Self::Embedded(embedded) => {
+                oids.iter().map(|oid| embedded.load_revision(*oid, revision)).collect()
+            }
+        }
     }
 
     pub(crate) fn history(&self, oid: Oid, count: u64) -> Result<Vec<(Tid, u64)>, Error> {
@@ -122,6 +147,11 @@ impl Backend {
                 None => session.begin(),
             }
             .map(BackendTransaction::Cluster),
+            Self::Embedded(embedded) => match tid {
+                Some(tid) => embedded.begin_at(tid),
+                None => embedded.begin(),
+            }
+            .map(BackendTransaction::Embedded),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Opening a storage.
 
+use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use client::{Access, ClientOptions, Error, Session};
+use client::{Access, ClientOptions, Coding, Embedded, EmbeddedOptions, Error, Opening, Session};
 use net::Address;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -20,12 +21,19 @@ const SIGNALS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Where a database is.
 pub(crate) enum Place {
-    Cluster { masters: Vec<Address>, name: String },
+    Cluster {
+        masters: Vec<Address>,
+        name: String,
+    },
+    /// A directory, and the name of the cluster that it is of, or may be served by.
+    Directory {
+        path: PathBuf,
+        name: Option<String>,
+    },
 }
 
 impl Place {
     pub(crate) fn new(
-        py: Python<'_>,
         masters: Option<&Bound<'_, PyAny>>,
         name: Option<&str>,
         path: Option<&Bound<'_, PyAny>>,
@@ -35,9 +43,9 @@ impl Place {
                 let masters = addresses(masters)?;
                 Ok(Self::Cluster { masters, name: name.to_owned() })
             }
-            (None, None, Some(path)) => {
-                let text = format!("{path}: databases in-process are not there yet");
-                Err(failure::raise(py, "Unsupported", (text,)))
+            (None, name, Some(path)) => {
+                let path = path.extract::<PathBuf>()?;
+                Ok(Self::Directory { path, name: name.map(str::to_owned) })
             }
             _ => Err(PyTypeError::new_err("either masters and name are given, or path")),
         }
@@ -47,6 +55,7 @@ impl Place {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Cluster { name, .. } => name.clone(),
+            Self::Directory { path, .. } => path.display().to_string(),
         }
     }
 
@@ -57,6 +66,10 @@ impl Place {
                 let mut masters: Vec<_> = masters.iter().map(Address::to_string).collect();
                 masters.sort();
                 format!("neolith:{name}:{}", masters.join(","))
+            }
+            Self::Directory { path, .. } => {
+                let whole = path.canonicalize();
+                format!("neolith:{}", whole.as_ref().unwrap_or(path).display())
             }
         }
     }
@@ -72,32 +85,30 @@ pub(crate) fn open(
 ) -> PyResult<Inner> {
     let limit = wait_timeout_s.map(Duration::try_from_secs_f64).transpose();
     let limit = limit.map_err(|error| PyValueError::new_err(format!("wait_timeout: {error}")))?;
-    let Place::Cluster { masters, name } = place;
-    let options = ClientOptions {
-        access: if is_read_only { Access::ReadOnly } else { Access::ReadWrite },
-        cache_bytes,
-        master_timeout: limit,
-        reconnect_delay: Duration::from_millis(200),
-        ..ClientOptions::new(name.clone(), masters.clone())
-    };
-    let (sender, mut receiver) = mpsc::channel();
-    let opener = std::thread::Builder::new().name("neolith-open".to_owned());
-    let opened = opener.spawn(move || {
-        // Nobody takes it if the user interrupted: it is closed then.
-        let _ = sender.send(Session::open_with(options));
-    });
-    opened.map_err(|error| failure::raise(py, "StorageSystemError", (error.to_string(),)))?;
-    let session = loop {
-        let receiver = &mut receiver;
-        match wait(py, move || receiver.recv_timeout(SIGNALS_INTERVAL))? {
-            Ok(session) => break session.map_err(|error| failure::of_client(py, error))?,
-            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(failure::raise(py, "InternalError", ("opening panicked",)));
-            }
+    let backend = match place {
+        Place::Cluster { masters, name } => {
+            let options = ClientOptions {
+                access: if is_read_only { Access::ReadOnly } else { Access::ReadWrite },
+                cache_bytes,
+                master_timeout: limit,
+                reconnect_delay: Duration::from_millis(200),
+                ..ClientOptions::new(name.clone(), masters.clone())
+            };
+            Backend::Cluster(interruptible(py, move || Session::open_with(options))?)
+        }
+        Place::Directory { path, name } => {
+            let options = EmbeddedOptions {
+                opening: if is_read_only { Opening::ReadOnly } else { Opening::OrCreate },
+                name: name.clone(),
+                // A load from this process's memory takes a tenth of the time to inflate it.
+                coding: Coding::Plain,
+                cache_bytes: (cache_bytes > 0).then_some(cache_bytes),
+                ..EmbeddedOptions::default()
+            };
+            let path = path.clone();
+            Backend::Embedded(interruptible(py, move || Embedded::open(path, options))?)
         }
     };
-    let backend = Backend::Cluster(session);
     let started = wait(py, || {
         let notices = backend.subscribe();
         // What was told before the subscription is known when this is answered.
@@ -109,6 +120,30 @@ pub(crate) fn open(
     })?;
     let (delivery, thread) = started.map_err(|error| failure::of_client(py, error))?;
     Ok(Inner::new(backend, delivery, thread, place, is_read_only))
+}
+
+/// Opens something on a thread of its own, so that the user can interrupt it.
+fn interruptible<T: Send + 'static>(
+    py: Python<'_>,
+    open: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> PyResult<T> {
+    let (sender, mut receiver) = mpsc::channel();
+    let opener = std::thread::Builder::new().name("neolith-open".to_owned());
+    let opened = opener.spawn(move || {
+        // Nobody takes it if the user interrupted: it is closed then.
+        let _ = sender.send(open());
+    });
+    opened.map_err(|error| failure::raise(py, "StorageSystemError", (error.to_string(),)))?;
+    loop {
+        let receiver = &mut receiver;
+        match wait(py, move || receiver.recv_timeout(SIGNALS_INTERVAL))? {
+            Ok(opened) => return opened.map_err(|error| failure::of_client(py, error)),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(failure::raise(py, "InternalError", ("opening panicked",)));
+            }
+        }
+    }
 }
 
 /// `"host:port,host:port"`, separated by commas or spaces, or a sequence of such strings.

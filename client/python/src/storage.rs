@@ -135,7 +135,7 @@ impl Storage {
         read_only: bool,
         wait_timeout: Option<f64>,
     ) -> PyResult<Self> {
-        let place = Place::new(py, masters, name, path)?;
+        let place = Place::new(masters, name, path)?;
         let inner = open(py, &place, cache_size, read_only, wait_timeout)?;
         Ok(Self { inner: Some(Box::new(inner)), generation: generation() })
     }

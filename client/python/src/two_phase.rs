@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use client::{Error, Metadata, Payload, Revision, Trouble};
+use client::{Error, Metadata, Revision, Trouble};
 use model::{Oid, Tid};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -54,11 +54,10 @@ impl Storage {
     ) -> PyResult<()> {
         let _ = version;
         self.write(transaction, |native, py| {
+            let inner = self.inner(py)?;
             let (oid, serial) = (arguments::oid(oid)?, arguments::serial(serial)?);
             let data = data.extract::<&[u8]>()?;
-            wait(py, || {
-                native.store(oid, serial, Payload::compressed(Bytes::copy_from_slice(data)))
-            })
+            wait(py, || native.store(oid, serial, inner.backend.payload(data)))
         })
     }
 
@@ -88,10 +87,7 @@ impl Storage {
                     Err(error) => return Err(error),
                 };
                 match data {
-                    Some(data) => {
-                        let data = Payload::compressed(Bytes::copy_from_slice(data));
-                        native.store(oid, base, data)
-                    }
+                    Some(data) => native.store(oid, base, inner.backend.payload(data)),
                     None => native.delete(oid, base),
                 }
             })

@@ -10,6 +10,9 @@ import threading
 
 import neolith
 
+_TEMPORARY = tempfile.gettempdir()
+"""Not what it is while a test of ZODB runs, which is gone with it."""
+
 BINARY = os.environ.get("NEOLITH_BIN", "neolith")
 
 MODES = {
@@ -17,6 +20,9 @@ MODES = {
     "three": ("--storages", "3", "--replicas", "1", "--partitions", "12"),
 }
 """A cluster of one storage; one of three, where each object is on two."""
+
+EMBEDDED = "embedded"
+"""The mode without a cluster: a directory that is opened by the test's own process."""
 
 
 class Cluster:
@@ -47,6 +53,26 @@ class Cluster:
             self.process.wait(30)
         self.process.stdout.close()
         self.log.close()
+
+
+class Directory:
+    """A database in a directory of its own, which goes with it."""
+
+    def __init__(self):
+        self._directory = tempfile.TemporaryDirectory(dir=_TEMPORARY)
+        self.path = f"{self._directory.name}/database"
+        self.uri = f"neolith://{self.path}"
+
+    def open(self, **options):
+        return neolith.Storage(path=self.path, **options)
+
+    def stop(self):
+        self._directory.cleanup()
+
+
+def start(mode):
+    """What a test of a mode has for itself: it can be opened and stopped."""
+    return Directory() if mode == EMBEDDED else Cluster(mode)
 
 
 class Nodes:
@@ -106,8 +132,8 @@ class Supply:
         self._stopping = []
 
     def take(self):
-        cluster = self._next() if self._next else Cluster(self._mode)
-        self._next = _begin(lambda: Cluster(self._mode))
+        cluster = self._next() if self._next else start(self._mode)
+        self._next = _begin(lambda: start(self._mode))
         return cluster
 
     def give_back(self, cluster):

@@ -126,10 +126,7 @@ impl Iterator for EmbeddedTransactions {
     type Item = Result<TransactionInformation, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_ended {
-            return None;
-        }
-        let found = self.find_next().transpose();
+        let found = if self.is_ended { None } else { self.find_next().transpose() };
         self.is_ended = !matches!(found, Some(Ok(_)));
         found
     }
@@ -169,10 +166,7 @@ impl Iterator for EmbeddedOids {
     type Item = Result<Oid, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_ended {
-            return None;
-        }
-        let found = self.find_next().transpose();
+        let found = if self.is_ended { None } else { self.find_next().transpose() };
         self.is_ended = !matches!(found, Some(Ok(_)));
         found
     }
