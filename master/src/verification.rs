@@ -157,7 +157,8 @@ impl Verification {
     }
 
     /// Completes what was locked where it can be asked for afterwards, and waits until that is
-    /// durable, as it is when a storage tells its last ids.
+    /// durable, as it is when a storage tells again what it has in doubt. Nothing is truncated
+    /// before all was completed: what comes afterwards would stay.
     fn complete_metadata(&mut self, cluster: &mut Cluster) {
         self.stage = Stage::Metadata;
         let mut keepers = BTreeSet::new();
@@ -170,7 +171,8 @@ impl Verification {
             }
         }
         for nid in keepers {
-            self.ask(cluster, nid, &Message::AskLastIDs {}, Asked::LastIds);
+            let message = Message::AskLockedTransactions {};
+            self.ask(cluster, nid, &message, Asked::LockedTransactions);
         }
     }
 

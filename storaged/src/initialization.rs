@@ -88,6 +88,9 @@ impl Storage {
     /// The primary master is lost: nothing goes on but what is voted.
     pub(crate) fn leave(&mut self) {
         self.stop_operation();
+        if let Some(master) = self.master() {
+            self.drop_tasks(master);
+        }
         self.inbox.clear();
         self.forget_edits();
         self.phase = Phase::Searching;

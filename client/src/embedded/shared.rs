@@ -152,8 +152,9 @@ impl Shared {
         let Some(writer) = &self.writer else { return self.common.announced.close() };
         // It may have ended already.
         let _ = writer.commands.send(Command::Close);
-        let thread = writer.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
+        // Held until it has ended: who closes at the same time waits for that as well.
+        let mut thread = writer.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take()
             && thread.join().is_err()
         {
             tracing::error!(path = self.common.path, "the thread that writes had panicked");

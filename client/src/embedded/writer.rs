@@ -75,6 +75,9 @@ pub(super) struct Writer {
     commands: Receiver<Command>,
     common: Arc<Common>,
     waiting: BTreeMap<u64, Waiting>,
+    /// Transactions of which something could not be appended, and why: what was appended before and
+    /// behind it must not be taken for the whole.
+    broken: BTreeMap<Ttid, Error>,
     pace: Pace,
     next_token: u64,
     /// Why nothing can be written any more.
@@ -82,13 +85,22 @@ pub(super) struct Writer {
 }
 
 /// Tells everybody if the thread panics.
-struct Alarm(Arc<Common>);
+struct Broken<'a>(&'a Common);
 
-impl Drop for Alarm {
+impl Drop for Broken<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.set_broken();
         }
+    }
+}
+
+/// Tells everybody that the thread ends, whichever way.
+struct Alarm(Arc<Common>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        drop(Broken(&self.0));
         self.0.announced.close();
     }
 }
@@ -100,8 +112,17 @@ impl Writer {
         commands: Receiver<Command>,
         common: Arc<Common>,
     ) -> Self {
-        let (waiting, pace) = (BTreeMap::new(), Pace::default());
-        Self { engine, worker, commands, common, waiting, pace, next_token: 1, failed: None }
+        Self {
+            engine,
+            worker,
+            commands,
+            common,
+            waiting: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            pace: Pace::default(),
+            next_token: 1,
+            failed: None,
+        }
     }
 
     /// Runs until the database is closed. What was handed in before is carried out.
@@ -180,8 +201,10 @@ impl Writer {
     fn carry_out(&mut self, command: Command) -> bool {
         match command {
             Command::Append { ttid, objects, bytes } => {
-                // If that fails, so does what comes behind it.
-                let _ = self.append(ttid, &objects);
+                // Who handed it in is told at the vote.
+                if let Err(error) = self.append(ttid, &objects) {
+                    self.broken.entry(ttid).or_insert(error);
+                }
                 self.common.backlog.give_back(bytes);
             }
             Command::Flush { ttid, objects, bytes, reply } => {
@@ -200,6 +223,7 @@ impl Writer {
             },
             Command::Commit(commit) => self.commit(commit),
             Command::Abort { ttid } => {
+                self.broken.remove(&ttid);
                 if let Err(error) = self.engine.abort(ttid) {
                     self.told(error);
                 }
@@ -213,6 +237,9 @@ impl Writer {
 
     fn append(&mut self, ttid: Ttid, objects: &[Stored]) -> Result<(), Error> {
         self.check()?;
+        if let Some(error) = self.broken.get(&ttid) {
+            return Err(error.clone());
+        }
         for (oid, object) in objects {
             let partition = self.common.partitions.of_oid(*oid);
             let stored = self.engine.store(ttid, partition, *oid, object);
@@ -235,6 +262,7 @@ impl Writer {
                 self.pace.committed();
             }
             Err(error) => {
+                self.broken.remove(&commit.ttid);
                 // Nothing of it is needed, and the engine may have failed already.
                 let _ = self.engine.abort(commit.ttid);
                 answer(*commit, Err(error));
@@ -318,6 +346,8 @@ impl Writer {
         match (waiting, result) {
             (Waiting::Commit { tid, commit }, Ok(())) => {
                 tracing::debug!(ttid = %commit.ttid, %tid, "committed");
+                // Dropped before the commit is, so that nobody takes it for one that failed.
+                let _alarm = Broken(&self.common);
                 self.common.announced.announce(tid, commit.oids.clone(), commit.ttid);
                 answer(*commit, Ok(tid));
             }

@@ -1,6 +1,6 @@
 //! A thread for background work.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use super::engine::Engine;
@@ -36,8 +36,12 @@ impl Worker {
 
     /// Gives the thread what there is to do, and the engine what is done.
     pub fn exchange(&mut self, engine: &mut Engine) -> Result<()> {
-        while let Ok((job, result)) = self.results.try_recv() {
-            self.finish(engine, job, result)?;
+        loop {
+            match self.results.try_recv() {
+                Ok((job, result)) => self.finish(engine, job, result)?,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => self.panicked(),
+            }
         }
         while self.under_way < UNDER_WAY_MAX
             && let Some(job) = engine.take_job()
@@ -65,10 +69,8 @@ impl Worker {
 
     /// Like [`Worker::exchange`], but first waits for a result if a job is under way.
     pub fn wait(&mut self, engine: &mut Engine) -> Result<()> {
-        if self.under_way > 0
-            && let Ok((job, result)) = self.results.recv()
-        {
-            self.finish(engine, job, result)?;
+        if self.under_way > 0 {
+            self.finish_next(engine)?;
         }
         self.exchange(engine)
     }
@@ -104,11 +106,25 @@ impl Worker {
     /// Waits for all jobs under way and ends the thread.
     pub fn stop(mut self, engine: &mut Engine) -> Result<()> {
         while self.under_way > 0 {
-            if let Ok((job, result)) = self.results.recv() {
-                self.finish(engine, job, result)?;
-            }
+            self.finish_next(engine)?;
         }
         Ok(())
+    }
+
+    /// Waits for a job under way.
+    fn finish_next(&mut self, engine: &mut Engine) -> Result<()> {
+        match self.results.recv() {
+            Ok((job, result)) => self.finish(engine, job, result),
+            Err(RecvError) => self.panicked(),
+        }
+    }
+
+    /// The thread has panicked: so does who relies on it.
+    fn panicked(&mut self) -> ! {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            _ => unreachable!("the thread lives as long as its jobs can come"),
+        }
     }
 }
 

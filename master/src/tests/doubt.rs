@@ -62,29 +62,53 @@ fn r01_a_commit_that_one_node_unlocked_already_is_completed_on_the_other() {
 }
 
 #[test]
-fn r01_a_commit_is_completed_first_where_it_can_be_asked_for() {
-    // The metadata is on S1, which lost the tid in a crash; S2 has data.
-    let rows = rows(&["1U", "2U", "2U", "2U"]);
-    let of = |tid| Answers { locked: vec![(TTID, tid)], ..Answers::with_table(3, 0, rows.clone()) };
-    let (home, other) = (of(None), of(Some(TID)));
+fn r01_r18_commits_are_completed_first_where_they_can_be_asked_for_and_before_all_truncate() {
+    // The metadata of one is on S1, which lost the tid in a crash, and its data on S2; of the other
+    // one it is the other way round.
+    let rows = rows(&["1U", "2U", "1U", "2U"]);
+    let (ttid, tid) = (Ttid::new(401), Tid::new(409));
+    let of = |locked| Answers { locked, ..Answers::with_table(3, 0, rows.clone()) };
+    let first = of(vec![(TTID, None), (ttid, Some(tid))]);
+    let second = of(vec![(TTID, Some(TID)), (ttid, None)]);
     let mut world = World::new(options());
     world.join_admin();
     world.join_storage("s1", Some(storage(1)), 2001);
     world.join_storage("s2", Some(storage(2)), 2002);
     let mut order = Vec::new();
     for _ in 0..10 {
-        for (name, answers) in [("s2", &other), ("s1", &home)] {
+        for (name, answers) in [("s2", &second), ("s1", &first)] {
             while let Some(came) = world.peer(name).came.front() {
                 if let Came::Request(_, message) = came {
-                    order.push((name, message.name()));
+                    order.push((name, message.clone()));
                 }
                 world.serve_one(name, answers);
             }
         }
     }
     assert_eq!(world.state(), ClusterState::Running);
-    let place = |one| order.iter().position(|other| *other == one).expect("it was sent");
-    assert!(place(("s1", "AskLastIDs")) < place(("s2", "ValidateTransaction")));
+    let validate = |ttid, tid| Message::ValidateTransaction { ttid, tid };
+    let place = |name, message: Message| {
+        let place = order.iter().position(|one| *one == (name, message.clone()));
+        place.unwrap_or_else(|| panic!("{name} is sent {message:?}"))
+    };
+    // Only who has answered again after it has it durably.
+    let asked_again = |name| {
+        let is_ask =
+            |one: &(&str, Message)| one.0 == name && one.1.name() == "AskLockedTransactions";
+        let all: Vec<_> = (0..order.len()).filter(|place| is_ask(&order[*place])).collect();
+        assert_eq!(all.len(), 2, "{name}");
+        all[1]
+    };
+    assert!(place("s1", validate(TTID, TID)) < asked_again("s1"));
+    assert!(place("s2", validate(ttid, tid)) < asked_again("s2"));
+    let elsewhere = [place("s2", validate(TTID, TID)), place("s1", validate(ttid, tid))];
+    let both = asked_again("s1").max(asked_again("s2"));
+    assert!(elsewhere.iter().all(|place| *place > both), "{order:?}");
+    // A storage truncates when it is asked for its last ids: nothing may come behind that.
+    for name in ["s1", "s2"] {
+        let last_ids = place(name, Message::AskLastIDs {});
+        assert!(elsewhere.iter().all(|place| order[*place].0 != name || *place < last_ids));
+    }
 }
 
 #[test]

@@ -70,8 +70,9 @@ impl Storage {
             self.links.close(link);
             self.drop_tasks(link);
         }
+        // The master waits for all answers before it goes on, whatever it had asked for.
         if let Some(master) = self.master() {
-            self.drop_tasks(master);
+            self.reads.resume_of(master);
         }
         self.held.clear();
         self.transactions.clear();

@@ -126,6 +126,15 @@ impl Reads {
         self.ready.extend(entries.into_iter().map(|entry| (entry, Ok(None))));
     }
 
+    /// Tasks of a connection that waited for transactions go on.
+    pub(crate) fn resume_of(&mut self, link: LinkId) {
+        for entries in self.waiting.values_mut() {
+            let resumed = entries.extract_if(.., |entry| entry.link == Some(link));
+            self.ready.extend(resumed.map(|entry| (entry, Ok(None))));
+        }
+        self.waiting.retain(|_, entries| !entries.is_empty());
+    }
+
     /// One more task of a connection. Whether it has as many as it may have.
     fn begun(&mut self, link: LinkId) -> bool {
         let count = self.counts.entry(link).or_default();

@@ -1,9 +1,9 @@
 //! Clients and masters that are lost, in each phase of a commit.
 
-use model::{NodeState, NodeType};
+use model::{Cell, CellState, NodeState, NodeType};
 use net::{ErrorCode, Message, OrderedMap};
 
-use super::world::{PeerId, World, load, lock, oid, rows, store, stored, tid, ttid, vote};
+use super::world::{PeerId, World, load, lock, oid, own, rows, store, stored, tid, ttid, vote};
 
 fn gone(world: &mut World, number: u32) {
     let nid = model::Nid::of(NodeType::Client, number);
@@ -157,6 +157,20 @@ fn the_end_of_operation_closes_all_but_the_master() {
     world.start();
     let client = world.client();
     assert_eq!(world.ask(client, &store(ttid(300), oid(1), tid(0), "3")), stored(None));
+}
+
+#[test]
+fn r19_what_the_master_asked_for_is_answered_though_operation_stops() {
+    let mut world = World::new();
+    world.join();
+    // So many that others have a turn before all are looked at.
+    let mine = Cell { nid: own(), state: CellState::UpToDate };
+    world.send_table(1, vec![vec![mine]; 40]);
+    let master = world.master();
+    let token = world.post_only(master, &Message::AskLastIDs {});
+    world.tell_only(&Message::StopOperation {});
+    world.settle();
+    assert!(world.answer(master, token).is_some(), "recovery waits for all that was asked");
 }
 
 #[test]

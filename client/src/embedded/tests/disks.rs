@@ -6,7 +6,7 @@ use model::{Random, Tid};
 
 use super::random::Program;
 use super::world::{commit, load, oid, open, options, try_open};
-use crate::{Embedded, EmbeddedOptions, Error, Metadata, Payload, Trouble};
+use crate::{Embedded, EmbeddedOptions, EmbeddedTransaction, Error, Metadata, Payload, Trouble};
 
 fn store_random(embedded: &Embedded, random: &mut Random, number: u64) -> Result<Tid, Error> {
     let mut transaction = embedded.begin()?;
@@ -56,6 +56,50 @@ fn a_full_disk_is_told_at_the_vote_and_survived() {
         assert_eq!(embedded.transactions(Tid::ZERO, None).count(), stored.len() + 1);
         assert_eq!(load(&embedded, 5000), Some(Bytes::from("at last")));
     }
+}
+
+/// What could not be appended when there was no space is not left out of a commit, if there is space
+/// again at its vote.
+#[test]
+fn a_transaction_that_lost_something_to_a_full_disk_is_not_committed() {
+    let mut failed = 0;
+    for seed in 0..12 {
+        let disk = MemoryDisk::new(seed);
+        let embedded = open(&disk);
+        let data = |byte: u8| Payload::plain(vec![byte; 50_000]);
+        let mut transaction = embedded.begin().unwrap();
+        let mut stored = 0;
+        let mut store_some = |transaction: &mut EmbeddedTransaction| {
+            for _ in 0..8 {
+                transaction.store(oid(stored), Tid::ZERO, data(2)).unwrap();
+                stored += 1;
+            }
+            // The thread that writes has got so far.
+            embedded.figures().unwrap();
+        };
+        store_some(&mut transaction);
+        disk.set_capacity(Some(disk.allocated_bytes() + 100_000));
+        let mut random = Random::from_seed(seed);
+        let mut others = 9_000..;
+        while store_random(&embedded, &mut random, others.next().unwrap()).is_ok() {}
+        let other = embedded.begin().and_then(|mut other| {
+            (0..40).try_for_each(|number| other.store(oid(8_000 + number), Tid::ZERO, data(1)))?;
+            other.vote(Metadata::default())
+        });
+        assert!(other.is_err(), "there is no space");
+        store_some(&mut transaction);
+        disk.set_capacity(None);
+        store_some(&mut transaction);
+        let finished = transaction.vote(Metadata::default()).and_then(|_| transaction.finish());
+        failed += u32::from(finished.is_err());
+        drop(embedded);
+        let embedded = open(&disk.lose_all_unsynced());
+        for number in 0..stored {
+            let loaded = embedded.load(oid(number)).map(|object| object.serial);
+            assert_eq!(loaded.is_ok(), finished.is_ok(), "seed {seed}, object {number}");
+        }
+    }
+    assert!(failed > 0, "something was lost");
 }
 
 /// Random programs on a disk that fills up now and then: what fails is not there, the rest is.
