@@ -58,8 +58,8 @@ fn a_full_disk_is_told_at_the_vote_and_survived() {
     }
 }
 
-/// What could not be appended when there was no space is not left out of a commit, if there is space
-/// again at its vote.
+/// What could not be appended when there was no space is not left out of a commit, though there is
+/// space again at its vote.
 #[test]
 fn a_transaction_that_lost_something_to_a_full_disk_is_not_committed() {
     let mut failed = 0;
