@@ -42,6 +42,8 @@ impl Waker {
 pub struct Watch {
     poll: Poll,
     events: Events,
+    /// Keeps what is waited for, so that a [`Waker`] ends the wait also when the loop is gone.
+    _watched: Registry,
 }
 
 impl Watch {
@@ -161,7 +163,8 @@ impl EventLoop {
         let poll = Poll::new()?;
         let own = self.poll.as_raw_fd();
         poll.registry().register(&mut SourceFd(&own), Token(0), Interest::READABLE)?;
-        Ok(Watch { poll, events: Events::with_capacity(1) })
+        let _watched = self.poll.registry().try_clone()?;
+        Ok(Watch { poll, events: Events::with_capacity(1), _watched })
     }
 
     /// After a turn that had something to do, asks the system for events for so long before it lets

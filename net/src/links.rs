@@ -441,7 +441,9 @@ impl<C> Links<C> {
             self.fail(link, CloseReason::Congested);
             return self.abort(link);
         }
-        if queued > QUEUE_LENGTH_HIGH && !found.paused {
+        // Who asks goes on reading: two who both waited until the other one has read would wait for
+        // ever.
+        if queued > QUEUE_LENGTH_HIGH && !found.paused && !link.is_opened_here() {
             found.paused = true;
             if !found.held {
                 self.actions.push_back(Action::Read { link, on: false });

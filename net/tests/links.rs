@@ -348,6 +348,21 @@ fn who_asks_more_than_it_takes_is_not_read_and_then_read_again() {
     assert_eq!(total, 100);
 }
 
+/// Two ends that both waited until the other one has read would wait for ever.
+#[test]
+fn who_asks_reads_whatever_is_still_to_be_sent() {
+    let mut client = Side::opened();
+    client.send(usize::MAX);
+    client.receive(&HANDSHAKE);
+    (0..1_500_000).for_each(|oid| client.links.ask(client.link, &load(oid), 0));
+    assert!(client.links.queued(client.link) > 16 << 20);
+    client.send(0);
+    assert!(!client.actions.contains(&Action::Read { link: client.link, on: false }));
+    let answers = packets(|links, link| links.answer(link, 0, &loaded(0, Bytes::new())));
+    client.receive(&answers);
+    assert!(matches!(client.links.next(), Some(Incoming::Answer { .. })));
+}
+
 #[test]
 fn who_takes_nothing_of_what_it_did_not_ask_for_is_given_up() {
     let mut server = Side::accepted();

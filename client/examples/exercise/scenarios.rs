@@ -33,6 +33,8 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("threads", shared::threads),
     ("notices", shared::notices),
     ("closing", shared::closing),
+    ("panics", shared::panics),
+    ("ahead", shared::ahead),
 ];
 
 pub(crate) fn number(value: u64) -> Payload {

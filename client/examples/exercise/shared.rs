@@ -4,7 +4,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::Duration;
 
-use client::{ClientOptions, Error, Notice, Session};
+use client::{ClientOptions, Error, Notice, Revision, Session};
 use model::{Oid, Random, Tid};
 
 use crate::scenarios::{commit_numbers, load_number, new_oid, number, say};
@@ -112,4 +112,44 @@ pub(crate) fn closing(_: &Session, options: &ClientOptions) {
         }
     });
     assert_eq!(session.ask_last_tid(), Err(Error::Closed));
+}
+
+/// A program that panics in the middle of a transaction ends nothing but that, and does not hang.
+pub(crate) fn panics(session: &Session, options: &ClientOptions) {
+    let oid = new_oid(session);
+    let first = commit_numbers(session, &[(oid, Tid::ZERO, 1)], "first");
+    let panicking = thread::spawn({
+        let (session, last) = (session.clone(), Session::open_with(options.clone()).unwrap());
+        move || {
+            let _last = last;
+            let mut transaction = session.begin().expect("it begins");
+            transaction.store(oid, first, number(2)).expect("it is stored");
+            // So that nobody has anything to do when it happens.
+            thread::park_timeout(Duration::from_millis(20));
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+    });
+    assert!(panicking.join().is_err());
+    assert_eq!(load_number(session, oid), (1, first));
+    commit_numbers(session, &[(oid, first, 3)], "the lock is gone");
+}
+
+/// Many loads of which nobody waits for most, while others go on.
+pub(crate) fn ahead(session: &Session, _: &ClientOptions) {
+    let oids = session.new_oids(3_000).unwrap();
+    let numbers: Vec<_> = (0..).zip(&oids).map(|(number, oid)| (*oid, Tid::ZERO, number)).collect();
+    let tid = commit_numbers(session, &numbers, "many");
+    let other = new_oid(session);
+    commit_numbers(session, &[(other, Tid::ZERO, 7)], "another");
+    session.prefetch(&oids, Revision::Newest);
+    assert_eq!(load_number(session, other).0, 7);
+    let wanted = oids.iter().map(|oid| (*oid, Revision::At(tid)));
+    for (object, (oid, _, value)) in session.load_many(wanted).into_iter().zip(&numbers) {
+        let object = object.expect("it is there");
+        assert_eq!((object.oid, object.data), (*oid, Some(number(*value))));
+    }
+    let missing = Oid::new(oids[0].get() + (1 << 40));
+    let loaded = session.load_many([(missing, Revision::Newest), (other, Revision::Newest)]);
+    assert_eq!(loaded[0], Err(Error::NoSuchObject { oid: missing }));
+    assert_eq!(loaded[1].as_ref().map(|object| object.oid), Ok(other));
 }

@@ -1,6 +1,7 @@
 """The storage: what is seldom called. The rest is native, in ``_neolith``."""
 
 import atexit
+import contextlib
 import os
 import time
 import weakref
@@ -242,9 +243,10 @@ def _description(tid, user, description, extension):
 @atexit.register
 def _close_all():
     # The threads of a storage do not outlive the interpreter that they call.
-    for storage in list(_open_storages):
-        storage.close()
-    _neolith._wait_until_idle(5.0)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_neolith._wait_until_idle, 5.0)
+        for storage in list(_open_storages):
+            stack.callback(storage.close)
 
 
 os.register_at_fork(after_in_child=_neolith._after_fork)

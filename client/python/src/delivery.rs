@@ -33,6 +33,8 @@ pub(crate) struct Delivery {
 #[derive(Default)]
 struct State {
     last_tid: Tid,
+    /// How often anything may have changed, the last tid backwards as well.
+    connections: u64,
     databases: Vec<Py<PyAny>>,
     /// Transactions whose thread waits for its turn.
     finishing: BTreeSet<Ttid>,
@@ -84,7 +86,13 @@ impl Delivery {
     pub(crate) fn wait_for(&self, tid: Tid) {
         let mut state = self.state();
         let this = std::thread::current().id();
-        while state.last_tid < tid && !state.is_over && state.teller != Some(this) {
+        let connections = state.connections;
+        while state.last_tid < tid
+            // A database that was truncated may not come to it for long.
+            && state.connections == connections
+            && !state.is_over
+            && state.teller != Some(this)
+        {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -92,8 +100,9 @@ impl Delivery {
     /// Has a database told from now on. Not while the interpreter's lock is held.
     pub(crate) fn register(&self, database: Py<PyAny>) {
         let mut state = self.state();
+        let this = std::thread::current().id();
         // It would see the last tid move without having been told why.
-        while state.is_telling {
+        while state.is_telling && !state.is_over && state.teller != Some(this) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.databases.push(database);
@@ -137,7 +146,9 @@ impl Delivery {
                 self.tell_all(|database, py| {
                     database.bind(py).call_method0("invalidateCache").map(drop)
                 });
-                self.state().last_tid = last_tid;
+                let mut state = self.state();
+                state.last_tid = last_tid;
+                state.connections += 1;
             }
             Notice::Connected { .. } | Notice::Disconnected => {}
         }

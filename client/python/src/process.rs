@@ -36,6 +36,8 @@ pub(crate) fn generation() -> u64 {
 #[pyo3(name = "_after_fork")]
 pub(crate) fn after_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    // Who waited is not in this process.
+    *waiting() = 0;
 }
 
 /// Waits until no other thread is in a call that waits, at most for some seconds. An interpreter

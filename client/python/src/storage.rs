@@ -244,5 +244,9 @@ impl Drop for Storage {
         if self.generation != generation() {
             std::mem::forget(self.inner.take());
         }
+        // It waits until others were told of the end.
+        if let Some(inner) = self.inner.take() {
+            let _ = Python::try_attach(|py| py.detach(|| drop(inner)));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The machine with its sockets, and who waits for what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender as Channel;
@@ -11,11 +11,19 @@ use net::EventLoop;
 use super::mailbox::Sender;
 use crate::error::Error;
 use crate::machine::Client;
-use crate::request::{Answer, Completion, Conflict, Request, Token};
+use crate::request::{Answer, Completion, Conflict, Request, Revision, Token};
 
 /// What the threads of the program ask of the one that drives.
 pub(super) enum Command {
-    Submit { request: Request, reply: Sender },
+    Submit {
+        request: Request,
+        reply: Sender,
+    },
+    /// Loads into the cache, for nobody who waits.
+    Prefetch {
+        oids: Vec<Oid>,
+        revision: Revision,
+    },
     Subscribe(Channel<Notice>),
     Close,
 }
@@ -75,7 +83,18 @@ pub(super) struct Driver {
     waiting: BTreeMap<Token, Waiting>,
     transactions: BTreeMap<Ttid, TransactionReplies>,
     subscribers: Vec<Channel<Notice>>,
+    ahead: Ahead,
 }
+
+/// Loads that nobody waits for: so many at a time that others have their turn.
+#[derive(Default)]
+struct Ahead {
+    wanted: VecDeque<(Oid, Revision)>,
+    asked: BTreeSet<Token>,
+}
+
+/// Loads that nobody waits for, on their way at once.
+const AHEAD_MAX: usize = 256;
 
 impl Driver {
     pub(super) fn new(
@@ -92,6 +111,7 @@ impl Driver {
             waiting: BTreeMap::new(),
             transactions: BTreeMap::new(),
             subscribers: Vec::new(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -101,6 +121,9 @@ impl Driver {
                 let ttid = self.route_conflicts(&request, &reply);
                 let token = self.client.submit(net::now(), request);
                 self.waiting.insert(token, Waiting { reply, ttid });
+            }
+            Command::Prefetch { oids, revision } => {
+                self.ahead.wanted.extend(oids.into_iter().map(|oid| (oid, revision)));
             }
             Command::Subscribe(subscriber) => self.subscribers.push(subscriber),
             Command::Close => self.client.close(net::now()),
@@ -130,6 +153,24 @@ impl Driver {
 
     /// Hands over what came of requests. Who does not wait any more is left alone.
     pub(super) fn deliver(&mut self) {
+        self.hand_over();
+        while self.load_ahead() {
+            self.hand_over();
+        }
+    }
+
+    /// Whether there was something to ask for.
+    fn load_ahead(&mut self) -> bool {
+        let free = AHEAD_MAX.saturating_sub(self.ahead.asked.len());
+        let count = free.min(self.ahead.wanted.len());
+        for (oid, revision) in self.ahead.wanted.drain(..count) {
+            let token = self.client.submit(net::now(), Request::Load { oid, revision });
+            self.ahead.asked.insert(token);
+        }
+        count > 0
+    }
+
+    fn hand_over(&mut self) {
         while let Some(completion) = self.client.poll_completion() {
             match completion {
                 Completion::Done { token, result } => self.done(token, result),
@@ -167,6 +208,9 @@ impl Driver {
     }
 
     fn done(&mut self, token: Token, result: Result<Answer, Error>) {
+        if self.ahead.asked.remove(&token) {
+            return;
+        }
         let Some(Waiting { reply, ttid }) = self.waiting.remove(&token) else { return };
         if let Some(transaction) = ttid.and_then(|ttid| self.transactions.get_mut(&ttid)) {
             transaction.reply = None;

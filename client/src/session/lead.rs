@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -38,13 +38,13 @@ pub(super) struct Shared {
     driver: Mutex<Option<Driver>>,
     commands: Mutex<VecDeque<Command>>,
     followers: Mutex<VecDeque<Bell>>,
-    /// How often a thread led, the session's own left out.
+    /// How often a thread that waited led.
     turns: AtomicU64,
     /// Until when the session's thread sleeps on the sockets; [`AT_ONCE`] if it does not.
     sleeps_until: AtomicU64,
-    /// The session's thread, while it sleeps until a leader leaves.
-    sleeper: Mutex<Option<Thread>>,
-    has_sleeper: AtomicBool,
+    /// The session's own thread, and whether it sleeps until a leader leaves.
+    watcher: OnceLock<Thread>,
+    awaits_leader: AtomicBool,
     waker: Waker,
 }
 
@@ -52,6 +52,8 @@ pub(super) struct Shared {
 struct Lead<'a> {
     shared: &'a Shared,
     driver: Option<MutexGuard<'a, Option<Driver>>>,
+    /// The thread was unwinding before: it only ends something that it has of the session.
+    is_unwinding: bool,
 }
 
 impl Shared {
@@ -63,8 +65,8 @@ impl Shared {
             followers: Mutex::default(),
             turns: AtomicU64::new(0),
             sleeps_until: AtomicU64::new(AT_ONCE),
-            sleeper: Mutex::default(),
-            has_sleeper: AtomicBool::new(false),
+            watcher: OnceLock::new(),
+            awaits_leader: AtomicBool::new(false),
             waker: driver.event_loop.waker(),
             driver: Mutex::new(Some(driver)),
         }
@@ -123,6 +125,7 @@ impl Shared {
 
     /// Watches for what comes while nobody waits for anything, until the session has ended.
     pub(super) fn watch(&self, mut watch: Watch) {
+        let _ = self.watcher.set(thread::current());
         let mut seen = self.turns.load(Ordering::SeqCst);
         loop {
             let turns = self.turns.load(Ordering::SeqCst);
@@ -162,6 +165,7 @@ impl Shared {
             lead.turn(None);
             lead.carry_out();
         }
+        self.turns.fetch_add(1, Ordering::SeqCst);
         self.leave(lead);
     }
 
@@ -177,33 +181,33 @@ impl Shared {
             self.waker.wake();
         }
         mailbox.wait();
-        // Who was rung for sees to it that somebody leads.
-        if !self.unfollow(mailbox) && !mailbox.is_empty() {
-            self.pass_on();
-        }
+        self.unfollow(mailbox);
     }
 
-    /// Whether it was there.
-    fn unfollow(&self, mailbox: &Mailbox) -> bool {
+    fn unfollow(&self, mailbox: &Mailbox) {
         let mut followers = lock(&self.followers);
-        let place = followers.iter().position(|bell| bell.is_of(mailbox));
-        place.is_some_and(|place| followers.remove(place).is_some())
+        if let Some(place) = followers.iter().position(|bell| bell.is_of(mailbox)) {
+            followers.remove(place);
+        }
     }
 
     fn leave(&self, mut lead: Lead<'_>) {
         lead.flush();
         let until = lead.deadline();
         drop(lead);
-        self.turns.fetch_add(1, Ordering::SeqCst);
         if until < self.sleeps_until.load(Ordering::SeqCst) {
             self.waker.wake();
         }
         self.pass_on();
-        if self.has_sleeper.load(Ordering::SeqCst)
-            && let Some(thread) = lock(&self.sleeper).take()
+        self.wake_watcher();
+    }
+
+    /// Nobody leads any more.
+    fn wake_watcher(&self) {
+        if self.awaits_leader.swap(false, Ordering::SeqCst)
+            && let Some(watcher) = self.watcher.get()
         {
-            self.has_sleeper.store(false, Ordering::SeqCst);
-            thread.unpark();
+            watcher.unpark();
         }
     }
 
@@ -211,8 +215,13 @@ impl Shared {
     fn pass_on(&self) {
         loop {
             fence(Ordering::SeqCst);
-            if let Some(bell) = lock(&self.followers).pop_front() {
-                return bell.ring();
+            // Who has something in its mailbox has it from somebody who led since, and passed on.
+            let next = lock(&self.followers).pop_front();
+            if let Some(bell) = next {
+                match bell.ring() {
+                    true => return,
+                    false => continue,
+                }
             }
             if lock(&self.commands).is_empty() {
                 return;
@@ -225,8 +234,7 @@ impl Shared {
     }
 
     fn sleep_until_left(&self) {
-        *lock(&self.sleeper) = Some(thread::current());
-        self.has_sleeper.store(true, Ordering::SeqCst);
+        self.awaits_leader.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if self.try_lead().is_none() {
             thread::park();
@@ -239,7 +247,8 @@ impl Shared {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        Some(Lead { shared: self, driver: Some(driver) })
+        let is_unwinding = thread::panicking();
+        Some(Lead { shared: self, driver: Some(driver), is_unwinding })
     }
 }
 
@@ -302,10 +311,12 @@ impl Lead<'_> {
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
+        if thread::panicking() && !self.is_unwinding {
             self.end();
             self.driver = None;
+            self.shared.waker.wake();
             self.shared.pass_on();
+            self.shared.wake_watcher();
         }
     }
 }

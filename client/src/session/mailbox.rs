@@ -79,8 +79,13 @@ impl Mailbox {
 }
 
 impl Bell {
-    pub(super) fn ring(&self) {
-        self.0.change(|state| state.has_rung = true);
+    /// Whether there was reason to: nothing is there yet.
+    pub(super) fn ring(&self) -> bool {
+        let mut state = self.0.lock();
+        let waits = state.replies.is_empty() && !state.is_closed;
+        state.has_rung |= waits;
+        self.0.changed.notify_one();
+        waits
     }
 
     pub(super) fn is_of(&self, mailbox: &Mailbox) -> bool {

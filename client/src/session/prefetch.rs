@@ -1,14 +1,19 @@
 //! Many loads at once.
 
+use std::collections::VecDeque;
+
 use model::Oid;
 
-use super::driver::Reply;
+use super::driver::{Command, Reply};
 use super::mailbox::Mailbox;
 use super::open::Session;
 use super::read::wrong;
 use crate::error::Error;
 use crate::payload::Payload;
 use crate::request::{Answer, Object, Request, Revision};
+
+/// Loads of one call that are on their way at once.
+const LOADS_MAX: usize = 256;
 
 impl Session {
     /// What the cache has of an object, without waiting for anything.
@@ -26,15 +31,21 @@ impl Session {
         Some(object)
     }
 
-    /// Loads many revisions: all that the cache does not have are asked for at once, so that it
-    /// takes about one round trip. Results are in the order of what was asked.
+    /// Loads many revisions: those that the cache does not have are asked for hundreds at once, so
+    /// that it takes few round trips. Results are in the order of what was asked.
     pub fn load_many(
         &self,
         wanted: impl IntoIterator<Item = (Oid, Revision)>,
     ) -> Vec<Result<Object, Error>> {
-        let begun: Vec<_> =
-            wanted.into_iter().map(|(oid, revision)| self.begin_load(oid, revision)).collect();
-        begun.into_iter().map(|begun| self.finish_load(begun)).collect()
+        let mut wanted = wanted.into_iter();
+        let mut begun = VecDeque::new();
+        let mut loaded = Vec::new();
+        loop {
+            let more = wanted.by_ref().take(LOADS_MAX - begun.len());
+            begun.extend(more.map(|(oid, revision)| self.begin_load(oid, revision)));
+            let Some(first) = begun.pop_front() else { return loaded };
+            loaded.push(self.finish_load(first));
+        }
     }
 
     /// Has revisions loaded into the cache that it does not have, and does not wait for them: who
@@ -43,15 +54,10 @@ impl Session {
         if !self.has_cache() {
             return;
         }
-        let missing = oids.iter().filter(|oid| self.cached(**oid, revision).is_none());
-        let mut missing = missing.peekable();
-        while let Some(oid) = missing.next() {
-            let request = Request::Load { oid: *oid, revision };
-            // Nobody waits for the replies. The last one has all sent.
-            drop(match missing.peek() {
-                Some(_) => self.shared.submit_later(request),
-                None => self.shared.submit(request),
-            });
+        let is_missing = |oid: &Oid| self.cached(*oid, revision).is_none();
+        let oids: Vec<_> = oids.iter().copied().filter(is_missing).collect();
+        if !oids.is_empty() {
+            self.shared.command(Command::Prefetch { oids, revision });
         }
     }
 
