@@ -441,8 +441,7 @@ impl<C> Links<C> {
             self.fail(link, CloseReason::Congested);
             return self.abort(link);
         }
-        // Who asks goes on reading: two who both waited until the other one has read would wait for
-        // ever.
+        // Who asks goes on reading: two who both waited for the other one would wait for ever.
         if queued > QUEUE_LENGTH_HIGH && !found.paused && !link.is_opened_here() {
             found.paused = true;
             if !found.held {
