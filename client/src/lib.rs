@@ -23,6 +23,7 @@ mod request;
 mod session;
 mod storage;
 mod walk;
+mod zlib;
 
 pub use embedded::{
     Coding, Embedded, EmbeddedObjects, EmbeddedOids, EmbeddedOptions, EmbeddedTransaction,

@@ -1,17 +1,13 @@
 //! Data of objects as it travels.
 
-use std::io::{Read, Write};
-
 use bytes::Bytes;
-use flate2::Compression as Level;
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
 use net::{Checksum, Data};
 
 use crate::error::Error;
+use crate::zlib;
 
 /// Bytes that data may decompress to: what an object may have.
-const PLAIN_LENGTH_MAX: u64 = 1 << 30;
+const PLAIN_LENGTH_MAX: usize = 1 << 30;
 /// Data shorter than this is not compressed, as there is nothing to gain.
 const COMPRESSED_LENGTH_MIN: usize = 64;
 
@@ -33,13 +29,10 @@ impl Payload {
     /// Data compressed with zlib, where that makes it shorter; plain otherwise.
     pub fn compressed(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        if bytes.len() >= COMPRESSED_LENGTH_MIN {
-            let mut encoder = ZlibEncoder::new(Vec::with_capacity(bytes.len()), Level::fast());
-            let written = encoder.write_all(&bytes).and_then(|()| encoder.finish());
-            let compressed = written.expect("a vector takes everything");
-            if compressed.len() < bytes.len() {
-                return Self { compression: 1, data: Data::new(Bytes::from(compressed)) };
-            }
+        if bytes.len() >= COMPRESSED_LENGTH_MIN
+            && let Some(compressed) = zlib::compress(&bytes)
+        {
+            return Self { compression: 1, data: Data::new(Bytes::from(compressed)) };
         }
         Self::plain(bytes)
     }
@@ -53,12 +46,7 @@ impl Payload {
         match self.compression {
             0 => Ok(self.data.bytes.clone()),
             1 => {
-                let mut plain = Vec::new();
-                let decoder = ZlibDecoder::new(self.data.bytes.as_ref());
-                match decoder.take(PLAIN_LENGTH_MAX + 1).read_to_end(&mut plain) {
-                    Ok(length) if length as u64 <= PLAIN_LENGTH_MAX => Ok(Bytes::from(plain)),
-                    _ => Err(damaged),
-                }
+                zlib::decompress(&self.data.bytes, PLAIN_LENGTH_MAX).map(Bytes::from).ok_or(damaged)
             }
             _ => Err(damaged),
         }
