@@ -117,7 +117,8 @@ def run_rounds(options, measured, result):
     oids = []
     for store in measured:
         say(f"{store.name}: {options.objects} objects of {options.size} bytes")
-        written = work({**task, "workload": "populate", "config": store.config, "seed": options.seed})
+        one = {**task, "workload": "populate", "config": store.config, "seed": options.seed}
+        written = work(one)
         oids.append(written["oids"])
     for number in range(options.rounds):
         for workload in workloads:

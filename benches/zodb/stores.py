@@ -191,7 +191,8 @@ class Postgresql(RelStorage, Served):
         self.launch(command, directory, cwd="/", stdout=subprocess.DEVNULL, **options)
         self.wait_for(port)
         end = time.monotonic() + 30
-        create = [f"{binaries}/createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "bench", "bench"]
+        place = ["-h", "127.0.0.1", "-p", str(port), "-U", "bench"]
+        create = [f"{binaries}/createdb", *place, "bench"]
         while subprocess.run(create, capture_output=True).returncode != 0:
             if time.monotonic() > end:
                 raise Failed(f"{self.name} makes no database")

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 
-/// Pickles of a site get to 47 % at 8 us each; level 6, as zlib has by default, makes 45 % of them in
-/// almost twice the time.
+/// Pickles of a site get to 47 % at 8 us each; level 6, as zlib has by default, makes 45 % of them
+/// in almost twice the time.
 const LEVEL: i32 = 1;
 /// What decompressed data is taken to be, in multiples of its length, until it is seen.
 const EXPECTED_RATIO: usize = 4;
