@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use tests::sim::{Batch, Profile, Setting, Tracing, run};
 
-/// Seeds that once broke a rule. What a seed decides changes with the simulator: each of these has a
-/// test of its own, too.
+/// Seeds that once broke a rule. What a seed decides changes with the simulator: each of these has
+/// a test of its own, too.
 ///
 /// What was undone was not told to others, what newcomers had voted was never ended, the undo log
 /// was too short, nobody told a storage that was just starting of the end of a transaction, a
-/// cluster without any storage did not say whom it waits for, a master that had lost its log began a
-/// transaction again that storages had voted for, a storage told its master of locks that were not
-/// durable, a commit in doubt was completed where there is data before it was where it can be asked
-/// for (twice).
+/// cluster without any storage did not say whom it waits for, a master that had lost its log began
+/// a transaction again that storages had voted for, a storage told its master of locks that were
+/// not durable, a commit in doubt was completed where there is data before it was where it can be
+/// asked for (twice).
 const NAMED: [(u64, Profile); 9] = [
     (5, Profile::Quiet),
     (2, Profile::Network),
