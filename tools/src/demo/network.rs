@@ -55,6 +55,15 @@ impl Network {
         Ok(Self { cluster, session })
     }
 
+    /// What a program in Python opens.
+    pub(super) fn in_python(&self) -> String {
+        format!(
+            "storage = neolith.Storage(\"{}\", \"{}\")",
+            self.cluster.master(),
+            self.cluster.name()
+        )
+    }
+
     /// Where `neolith ctl` is to ask.
     pub(super) fn admin(&self) -> String {
         self.cluster.admin().to_string()

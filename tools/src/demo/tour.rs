@@ -32,10 +32,11 @@ pub(crate) fn run(keep: Option<&Path>) -> Result<ExitCode, Failure> {
 
     demo.say(&format!(
         "A FileStorage that ZODB wrote, {} transactions with {} records, becomes a Neolith \
-         database.\n{}",
+         database.\n{}\n{}",
         sample.transactions,
         sample.records,
         place.description(),
+        in_python(source, site),
     ))?;
     demo.step("Import it, every revision of every object", &words!["import", source, site])?;
     demo.step("Hash everything that is in it now", &words!["dump", "--sha256", site])?;
@@ -88,6 +89,7 @@ impl Demo {
              $ neolith{typed} &"
         ))?;
         let network = Network::start(source, directory, &self.interrupt)?;
+        self.say(&format!("A program changes the same line to\n    {}", network.in_python()))?;
         let admin = network.admin();
         let admin = admin.as_str();
         self.step("Its nodes", &words!["ctl", "-a", admin, "print", "node"])?;
@@ -121,6 +123,16 @@ impl Demo {
             false => Err(Failure::Damaged(format!("the demo ends here: neolith{}", typed(words)))),
         }
     }
+}
+
+/// The line of a program with ZODB that changes.
+fn in_python(source: &OsStr, site: &OsStr) -> String {
+    let (source, site) = (source.display(), site.display());
+    format!(
+        "\nA program with ZODB changes one line, once `pip install ./client/python` is done:\n    \
+         storage = FileStorage(\"{source}\")\nbecomes\n    \
+         storage = neolith.Storage(path=\"{site}\")"
+    )
 }
 
 /// Words as one would type them.
