@@ -16,6 +16,7 @@ from objects import commit, in_threads, new
 from ZODB.Connection import TransactionMetaData
 from ZODB.POSException import POSKeyError, StorageError
 from ZODB.utils import maxtid, z64
+from transaction.interfaces import TransientError
 
 
 class Forks(unittest.TestCase):
@@ -159,6 +160,60 @@ class Kills(unittest.TestCase):
                 is_over.set()
 
         in_threads(4, lambda number: kill() if number == 3 else load())
+
+    def test_a_storage_is_killed_in_a_commit(self):
+        """In whichever phase: its replica has all of it, and the commit is one."""
+        for phase in ("begun", "stored", "voted"):
+            with self.subTest(phase):
+                nodes = self.nodes(storages=2, replicas=1)
+                storage = self.open(nodes)
+                oids = [new(storage)[0] for _ in range(8)]
+                transaction = TransactionMetaData()
+                storage.tpc_begin(transaction)
+                self.kill_if(phase == "begun", nodes)
+                for oid in oids:
+                    serial = storage.getTid(oid)
+                    storage.store(oid, serial, phase.encode(), "", transaction)
+                self.kill_if(phase == "stored", nodes)
+                storage.tpc_vote(transaction)
+                self.kill_if(phase == "voted", nodes)
+                tid = storage.tpc_finish(transaction)
+                with nodes.open(cache_size=0) as other:
+                    for oid in oids:
+                        self.assertEqual(other.load(oid), (phase.encode(), tid))
+                nodes.start("storage1")
+                commit(storage, *((oid, tid, b"after") for oid in oids))
+
+    def kill_if(self, is_time, nodes):
+        if is_time:
+            nodes.kill("storage1")
+
+    def test_the_only_storage_is_killed_in_a_commit(self):
+        """What was voted only is not committed, and nothing stays locked."""
+        nodes = self.nodes()
+        storage = self.open(nodes)
+        oid, tid = new(storage)
+        for phase in ("begun", "stored", "voted"):
+            with self.subTest(phase):
+                transaction = TransactionMetaData()
+                storage.tpc_begin(transaction)
+                self.kill_and_start_if(phase == "begun", nodes)
+                with self.assertRaises(neolith.Unavailable) as caught:
+                    storage.store(oid, tid, phase.encode(), "", transaction)
+                    self.kill_and_start_if(phase == "stored", nodes)
+                    storage.tpc_vote(transaction)
+                    self.kill_and_start_if(phase == "voted", nodes)
+                    storage.tpc_finish(transaction)
+                self.assertIsInstance(caught.exception, TransientError)
+                storage.tpc_abort(transaction)
+                self.assertEqual(_until_it_works(lambda: storage.load(oid)), (b"data", tid))
+        tid = _until_it_works(lambda: commit(storage, (oid, tid, b"at last")))
+        self.assertEqual(storage.load(oid), (b"at last", tid))
+
+    def kill_and_start_if(self, is_time, nodes):
+        if is_time:
+            nodes.kill("storage0")
+            nodes.start("storage0")
 
     def test_without_the_only_storage_it_is_not_a_missing_object(self):
         nodes = self.nodes()
