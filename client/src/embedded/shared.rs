@@ -1,6 +1,6 @@
 //! What the threads of a program and the one that writes know together.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -27,6 +27,8 @@ pub(super) struct Common {
     pub(super) announced: Announced,
     pub(super) locks: Arc<Locks>,
     pub(super) backlog: Backlog,
+    /// Bytes that are still to be written of what was voted for.
+    promised: AtomicU64,
     ids: Mutex<Ids>,
     is_closed: AtomicBool,
     /// The thread that writes has panicked.
@@ -41,6 +43,7 @@ impl Common {
             announced: Announced::new(last_tid),
             locks: Arc::default(),
             backlog: Backlog::default(),
+            promised: AtomicU64::new(0),
             ids: Mutex::new(ids),
             is_closed: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
@@ -108,6 +111,33 @@ impl Backlog {
 
     fn lock(&self) -> MutexGuard<'_, u64> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Space on the disk that a transaction needs to be finished, until it is.
+pub(super) struct Promise {
+    common: Arc<Common>,
+    bytes: u64,
+}
+
+impl Promise {
+    /// Returns with it how much is promised then, to all.
+    pub(super) fn make(common: &Arc<Common>, bytes: u64) -> (Self, u64) {
+        let promised = common.promised.fetch_add(bytes, Ordering::SeqCst) + bytes;
+        (Self { common: Arc::clone(common), bytes }, promised)
+    }
+
+    /// Some of it was written.
+    pub(super) fn lower(&mut self, bytes: u64) {
+        let written = self.bytes.saturating_sub(bytes);
+        self.common.promised.fetch_sub(written, Ordering::SeqCst);
+        self.bytes -= written;
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.lower(0);
     }
 }
 

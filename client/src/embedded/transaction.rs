@@ -8,6 +8,7 @@ use model::{Oid, Tid, Ttid};
 use super::locks::Claim;
 use super::open::Embedded;
 use super::read::to_payload;
+use super::shared::Promise;
 use super::writer::{Command, Commit, Stored};
 use crate::commit::WRITES_MAX;
 use crate::error::Error;
@@ -51,8 +52,8 @@ pub struct EmbeddedTransaction {
 pub(super) enum Phase {
     /// It stores and checks.
     Open,
-    /// It can be committed: it has its locks.
-    Voted(Claim, Metadata),
+    /// It can be committed: it has its locks, and there is space for it.
+    Voted(Claim, Metadata, Promise),
     /// It is committed, or aborted.
     Ended,
 }
@@ -157,7 +158,7 @@ impl EmbeddedTransaction {
     pub fn finish(mut self) -> Result<Tid, Error> {
         let ttid = self.ttid;
         match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Voted(claim, metadata) => {
+            Phase::Voted(claim, metadata, _space) => {
                 let (objects, _) = self.take_held();
                 let oids = std::mem::take(&mut self.order);
                 let tid = self.tid;

@@ -5,6 +5,7 @@ use model::{Oid, Tid};
 
 use super::locks::Hold;
 use super::open::Embedded;
+use super::shared::Promise;
 use super::transaction::{EmbeddedTransaction, Kind, Phase};
 use super::writer::Command;
 use crate::error::Error;
@@ -13,6 +14,9 @@ use crate::session::resolve;
 
 /// Bytes of a transaction's metadata, as the engine limits them.
 const METADATA_LENGTH_MAX: usize = BODY_LENGTH_MAX / 4;
+
+/// Space that a byte may take: what does not fit at the end of a log segment goes into the next.
+const SPACE_RATIO: u64 = 2;
 
 impl EmbeddedTransaction {
     /// Finds out whether it can be committed. Returns the objects of which conflicts were resolved.
@@ -45,13 +49,14 @@ impl EmbeddedTransaction {
             self.settle_conflict(oid, newest)?;
             resolved.push(oid);
         }
-        self.embedded.check_space(self.bytes_to_write() + given as u64)?;
+        let mut space = self.embedded.promise_space(self.bytes_to_write() + given as u64)?;
         if self.is_appended {
             let (ttid, (objects, bytes)) = (self.ttid, self.take_held());
             self.embedded.shared.common.backlog.take(bytes);
             self.embedded.ask(|reply| Command::Flush { ttid, objects, bytes, reply })?;
+            space.lower(SPACE_RATIO * (self.bytes_to_write() + given as u64));
         }
-        self.phase = Phase::Voted(claim, metadata);
+        self.phase = Phase::Voted(claim, metadata, space);
         Ok(resolved)
     }
 
@@ -103,16 +108,19 @@ impl EmbeddedTransaction {
 }
 
 impl Embedded {
-    /// Refuses a vote while there is so little space that finishing might find none.
-    fn check_space(&self, bytes: u64) -> Result<(), Error> {
+    /// Refuses a vote while there is so little space that finishing might find none, with all that
+    /// others have voted for.
+    fn promise_space(&self, bytes: u64) -> Result<Promise, Error> {
         let path = &self.shared.common.path;
         let disk = self.shared.disk.upgrade().ok_or_else(|| self.shared.ended())?;
+        // What is finished meanwhile is counted twice rather than not at all.
+        let (promise, promised) = Promise::make(&self.shared.common, SPACE_RATIO * bytes);
         let free = disk.free_bytes().map_err(|error| Error::Storage {
             text: format!("{path}: cannot measure free space: {error}"),
         })?;
-        match free < self.shared.free_bytes_min + bytes {
+        match free < self.shared.free_bytes_min + promised {
             true => Err(Error::Storage { text: format!("{path}: no space left to write") }),
-            false => Ok(()),
+            false => Ok(promise),
         }
     }
 }

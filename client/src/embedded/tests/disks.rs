@@ -58,6 +58,37 @@ fn a_full_disk_is_told_at_the_vote_and_survived() {
     }
 }
 
+/// Votes of many at the same time do not count on the same space.
+#[test]
+fn what_several_voted_for_finds_its_place() {
+    for seed in 0..5 {
+        let disk = MemoryDisk::new(seed);
+        let embedded = open(&disk);
+        let mut random = Random::from_seed(seed);
+        disk.set_capacity(Some(disk.allocated_bytes() + 200_000 + random.below(300_000)));
+        let mut voted = Vec::new();
+        let refused = loop {
+            let mut transaction = embedded.begin().unwrap();
+            let length = 1 + random.index(4_000);
+            let data = Payload::plain(random.bytes(length));
+            transaction.store(oid(voted.len() as u64), Tid::ZERO, data).unwrap();
+            match transaction.vote(Metadata::default()) {
+                Ok(_) => voted.push(transaction),
+                Err(error) => break error,
+            }
+            assert!(voted.len() < 1000, "there is no such space");
+        };
+        assert_eq!(refused.trouble(), Trouble::Storage, "{refused}");
+        assert!(voted.len() > 5);
+        for transaction in voted.drain(..) {
+            transaction.finish().expect("there is space for what was voted for");
+        }
+        // What is aborted needs none any more.
+        disk.set_capacity(None);
+        store_random(&embedded, &mut random, 1000).unwrap();
+    }
+}
+
 /// What could not be appended when there was no space is not left out of a commit, though there is
 /// space again at its vote.
 #[test]
