@@ -105,8 +105,8 @@ def network(result):
     if not found:
         return []
     raw, own = (
-        each["loads"][0]["latency"]["p50_ns"] / 1000
-        for each in (found["raw"], found["clusters"][0])
+        each[0]["latency"]["p50_ns"] / 1000
+        for each in (found["raw"]["loads"], found["clusters"][0]["session_loads"])
     )
     lines = [
         "",

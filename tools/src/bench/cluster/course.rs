@@ -20,6 +20,7 @@ use super::figures::{
 use super::loads::{self, Loader, Shape};
 use super::ping_pong::{Pinger, Server};
 use super::population::{self, Key};
+use super::sessions::Sharers;
 use super::target::Target;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -57,6 +58,7 @@ struct Subject {
     keys: Vec<Key>,
     shape: Shape,
     loads: Vec<Loads>,
+    session_loads: Vec<Loads>,
     commits: Vec<Commits>,
 }
 
@@ -113,8 +115,16 @@ impl Bench {
             }
             shape = loads::measure(target, storage, &mut keys, &self.stop)?;
         }
-        let (loads, commits) = (Vec::new(), Vec::new());
-        Ok(Subject { target: target.clone(), storage, pid, keys, shape, loads, commits })
+        Ok(Subject {
+            target: target.clone(),
+            storage,
+            pid,
+            keys,
+            shape,
+            loads: Vec::new(),
+            session_loads: Vec::new(),
+            commits: Vec::new(),
+        })
     }
 
     fn loads(&self, subjects: &mut [Subject], connections: usize) -> Result<RawLoads, Failure> {
@@ -125,34 +135,48 @@ impl Bench {
             let new = |_| Loader::new(target, subject.storage, keys, random.next_u64(), &self.stop);
             loaders.push((0..connections).map(new).collect::<Result<Vec<_>, _>>()?);
         }
+        let mut sharers = Vec::new();
+        for subject in &*subjects {
+            sharers.push(Sharers::new(&subject.target, &subject.keys, connections, &mut random)?);
+        }
         let lengths = subjects[0].answer_lengths();
         let server = Server::start(connections, subjects[0].shape.request)?;
         let mut pingers = connect(&server, connections, &lengths, &mut random)?;
 
         let mut accounts: Vec<_> = subjects.iter().map(|_| Account::default()).collect();
+        let mut shared: Vec<_> = subjects.iter().map(|_| Account::default()).collect();
         let mut raw = Account::default();
-        for loaders in &mut loaders {
+        for (loaders, sharers) in loaders.iter_mut().zip(&mut sharers) {
             self.turn(loaders, WARM_UP)?;
+            sharers.turn(WARM_UP, &self.stop)?;
         }
         self.turn(&mut pingers, WARM_UP)?;
         for _ in 0..self.plan.rounds {
-            for ((subject, loaders), account) in
-                subjects.iter().zip(&mut loaders).zip(&mut accounts)
-            {
+            for (index, subject) in subjects.iter().enumerate() {
+                let (loaders, sharers) = (&mut loaders[index], &mut sharers[index]);
                 self.drop_caches()?;
-                self.take(account, subject.pid, None, loaders, self.plan.turn)?;
-                self.take(&mut raw, Some(server.pid()), None, &mut pingers, self.plan.turn)?;
+                self.take(&mut accounts[index], subject.pid, None, || {
+                    self.turn(loaders, self.plan.turn)
+                })?;
+                self.drop_caches()?;
+                self.take(&mut shared[index], subject.pid, None, || {
+                    sharers.turn(self.plan.turn, &self.stop)
+                })?;
+                self.take(&mut raw, Some(server.pid()), None, || {
+                    self.turn(&mut pingers, self.plan.turn)
+                })?;
             }
         }
-        drop(loaders);
+        drop((loaders, sharers));
         let raw = RawLoads {
             connections,
             exchanges_per_s: raw.tally.rate(),
             server_us: micros_each(raw.cpu, &raw.tally),
             latency: raw.tally.latencies.summary(),
         };
-        for (subject, account) in subjects.iter_mut().zip(accounts) {
+        for ((subject, account), shared) in subjects.iter_mut().zip(accounts).zip(shared) {
             subject.loads.push(account.into_loads(connections, &raw));
+            subject.session_loads.push(shared.into_loads(connections, &raw));
         }
         Ok(raw)
     }
@@ -184,8 +208,10 @@ impl Bench {
             for ((subject, committers), account) in
                 subjects.iter().zip(&mut committers).zip(&mut accounts)
             {
-                self.take(account, subject.pid, device.as_ref(), committers, *turn)?;
-                self.take(&mut round_trips, None, None, &mut pinger, *turn / RAW_PART)?;
+                self.take(account, subject.pid, device.as_ref(), || self.turn(committers, *turn))?;
+                self.take(&mut round_trips, None, None, || {
+                    self.turn(&mut pinger, *turn / RAW_PART)
+                })?;
                 appends.run(*turn / RAW_PART, &self.stop)?;
             }
         }
@@ -202,17 +228,16 @@ impl Bench {
     }
 
     /// A turn that counts.
-    fn take<S: Station>(
+    fn take(
         &self,
         account: &mut Account,
         pid: Option<u32>,
         device: Option<&BlockDevice>,
-        stations: &mut [S],
-        duration: Duration,
+        turn: impl FnOnce() -> Result<Tally, Failure>,
     ) -> Result<(), Failure> {
         let look = || (pid.and_then(cpu_time), device.and_then(BlockDevice::counts));
         let (cpu_before, disk_before) = look();
-        let tally = self.turn(stations, duration)?;
+        let tally = turn()?;
         let (cpu_after, disk_after) = look();
         account.tally.append(&tally);
         if let (Some(before), Some(after)) = (cpu_before, cpu_after) {
@@ -282,6 +307,7 @@ impl Subject {
             request_bytes: self.shape.request,
             answer_overhead_bytes: self.shape.overhead,
             loads: self.loads,
+            session_loads: self.session_loads,
             commits: self.commits,
         }
     }

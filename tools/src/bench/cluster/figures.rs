@@ -32,6 +32,8 @@ pub(super) struct ClusterFigures {
     pub(super) request_bytes: usize,
     pub(super) answer_overhead_bytes: usize,
     pub(super) loads: Vec<Loads>,
+    /// By as many threads that share one client of the library.
+    pub(super) session_loads: Vec<Loads>,
     pub(super) commits: Vec<Commits>,
 }
 

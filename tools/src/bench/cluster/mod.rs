@@ -16,6 +16,7 @@ mod loads;
 mod outcome;
 mod ping_pong;
 mod population;
+mod sessions;
 mod target;
 mod wire;
 

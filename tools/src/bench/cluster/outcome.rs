@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::latency::{Summary, micros};
 use super::super::report::{Report, grouped, rounded};
-use super::figures::{ClusterFigures, Figures, RawCommits};
+use super::figures::{ClusterFigures, Figures, Loads, RawCommits};
 
 /// Columns of names.
 const NAME_WIDTH: usize = 28;
@@ -50,15 +50,8 @@ impl Figures {
         header(text, "loads", "conns", "loads/s", &head);
         for (index, raw) in self.raw.loads.iter().enumerate() {
             for cluster in &self.clusters {
-                let loads = &cluster.loads[index];
-                let figures = [
-                    figure(loads.server_us),
-                    format!("{:.2}", loads.p50_to_raw),
-                    format!("{:.2}", loads.p99_to_raw),
-                    format!("{:.3}", loads.loads_per_s_to_raw),
-                ];
-                let rate = loads.loads_per_s;
-                row(text, &cluster.cluster, loads.connections, rate, &loads.latency, &figures);
+                loads_row(text, &cluster.cluster, &cluster.loads[index]);
+                loads_row(text, "  one client, threads", &cluster.session_loads[index]);
             }
             let figures = [figure(raw.server_us)];
             row(text, "raw", raw.connections, raw.exchanges_per_s, &raw.latency, &figures);
@@ -104,6 +97,16 @@ impl Figures {
             }
         }
     }
+}
+
+fn loads_row(text: &mut String, name: &str, loads: &Loads) {
+    let figures = [
+        figure(loads.server_us),
+        format!("{:.2}", loads.p50_to_raw),
+        format!("{:.2}", loads.p99_to_raw),
+        format!("{:.3}", loads.loads_per_s_to_raw),
+    ];
+    row(text, name, loads.connections, loads.loads_per_s, &loads.latency, &figures);
 }
 
 fn raw_commits(raw: &RawCommits) -> String {
