@@ -114,7 +114,7 @@ impl Backlog {
     }
 }
 
-/// Space on the disk that a transaction needs to be finished, until it is.
+/// Space on the disk that a transaction needs to be finished, or data to be appended, until it is.
 pub(super) struct Promise {
     common: Arc<Common>,
     bytes: u64,
@@ -125,6 +125,12 @@ impl Promise {
     pub(super) fn make(common: &Arc<Common>, bytes: u64) -> (Self, u64) {
         let promised = common.promised.fetch_add(bytes, Ordering::SeqCst) + bytes;
         (Self { common: Arc::clone(common), bytes }, promised)
+    }
+
+    /// How much is promised, to all.
+    #[cfg(test)]
+    pub(super) fn sum(common: &Common) -> u64 {
+        common.promised.load(Ordering::SeqCst)
     }
 
     /// Some of it was written.

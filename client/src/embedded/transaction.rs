@@ -249,10 +249,13 @@ impl EmbeddedTransaction {
         if self.bytes <= BYTES_MAX {
             return Ok(());
         }
+        // Not of what others voted for.
+        let space = self.embedded.promise_space(self.bytes_to_write());
+        let space = space.inspect_err(|_| self.end())?;
         let (ttid, (objects, bytes)) = (self.ttid, self.take_held());
         self.is_appended = true;
         self.embedded.shared.common.backlog.take(bytes);
-        let given = self.embedded.shared.command(Command::Append { ttid, objects, bytes });
+        let given = self.embedded.shared.command(Command::Append { ttid, objects, bytes, space });
         given.inspect_err(|_| self.end())
     }
 

@@ -49,12 +49,13 @@ impl EmbeddedTransaction {
             self.settle_conflict(oid, newest)?;
             resolved.push(oid);
         }
-        let mut space = self.embedded.promise_space(self.bytes_to_write() + given as u64)?;
+        let given = given as u64;
+        let mut space = self.embedded.promise_space(self.bytes_to_write() + given)?;
         if self.is_appended {
             let (ttid, (objects, bytes)) = (self.ttid, self.take_held());
             self.embedded.shared.common.backlog.take(bytes);
             self.embedded.ask(|reply| Command::Flush { ttid, objects, bytes, reply })?;
-            space.lower(SPACE_RATIO * (self.bytes_to_write() + given as u64));
+            space.lower(SPACE_RATIO * (self.bytes_to_write() + given));
         }
         self.phase = Phase::Voted(claim, metadata, space);
         Ok(resolved)
@@ -108,9 +109,9 @@ impl EmbeddedTransaction {
 }
 
 impl Embedded {
-    /// Refuses a vote while there is so little space that finishing might find none, with all that
-    /// others have voted for.
-    fn promise_space(&self, bytes: u64) -> Result<Promise, Error> {
+    /// Refuses a vote, or data before it, while there is so little space that finishing might find
+    /// none, with all that others have voted for.
+    pub(super) fn promise_space(&self, bytes: u64) -> Result<Promise, Error> {
         let path = &self.shared.common.path;
         let disk = self.shared.disk.upgrade().ok_or_else(|| self.shared.ended())?;
         // What is finished meanwhile is counted twice rather than not at all.

@@ -16,7 +16,7 @@ use model::{Oid, Tid, Ttid};
 use super::failure;
 use super::locks::Claim;
 use super::pace::Pace;
-use super::shared::Common;
+use super::shared::{Common, Promise};
 use crate::error::Error;
 use crate::request::Metadata;
 
@@ -31,7 +31,7 @@ pub(super) type Stored = (Oid, ObjectData);
 /// What the threads of a program ask for.
 pub(super) enum Command {
     /// Objects of a transaction, which may be many.
-    Append { ttid: Ttid, objects: Vec<Stored>, bytes: u64 },
+    Append { ttid: Ttid, objects: Vec<Stored>, bytes: u64, space: Promise },
     /// The last of them: everything is to be durable.
     Flush { ttid: Ttid, objects: Vec<Stored>, bytes: u64, reply: Sender<Result<(), Error>> },
     /// An object that was appended is wanted back.
@@ -200,11 +200,12 @@ impl Writer {
     /// False if it was the last one.
     fn carry_out(&mut self, command: Command) -> bool {
         match command {
-            Command::Append { ttid, objects, bytes } => {
+            Command::Append { ttid, objects, bytes, space } => {
                 // Who handed it in is told at the vote.
                 if let Err(error) = self.append(ttid, &objects) {
                     self.broken.entry(ttid).or_insert(error);
                 }
+                drop(space);
                 self.common.backlog.give_back(bytes);
             }
             Command::Flush { ttid, objects, bytes, reply } => {

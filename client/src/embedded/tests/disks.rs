@@ -1,9 +1,10 @@
 //! Disks that are full or damaged.
 
 use bytes::Bytes;
-use engine::disk::MemoryDisk;
+use engine::disk::{Fault, MemoryDisk};
 use model::{Random, Tid};
 
+use super::super::shared::Promise;
 use super::random::Program;
 use super::world::{commit, load, oid, open, options, try_open};
 use crate::{Embedded, EmbeddedOptions, EmbeddedTransaction, Error, Metadata, Payload, Trouble};
@@ -58,34 +59,53 @@ fn a_full_disk_is_told_at_the_vote_and_survived() {
     }
 }
 
-/// Votes of many at the same time do not count on the same space.
+/// Votes of many at the same time do not count on the same space, and what others store without a
+/// vote does not take it.
 #[test]
 fn what_several_voted_for_finds_its_place() {
-    for seed in 0..5 {
+    for seed in 0..10 {
         let disk = MemoryDisk::new(seed);
         let embedded = open(&disk);
         let mut random = Random::from_seed(seed);
-        disk.set_capacity(Some(disk.allocated_bytes() + 200_000 + random.below(300_000)));
-        let mut voted = Vec::new();
+        let capacity = disk.allocated_bytes() + 1_500_000 + random.below(1_000_000);
+        disk.set_capacity(Some(capacity));
+        let mut begun = 0;
+        let mut vote = |length| {
+            let mut transaction = embedded.begin()?;
+            begun += 1;
+            transaction.store(oid(begun), Tid::ZERO, Payload::plain(random.bytes(length)))?;
+            transaction.vote(Metadata::default())?;
+            Ok(transaction)
+        };
+        let mut voted: Vec<EmbeddedTransaction> = Vec::new();
+        // One of them was given to the engine before its vote.
+        voted.push(vote(300_000).unwrap());
+        for _ in 0..60 {
+            voted.push(vote(4_000).unwrap());
+        }
+        // Another stores until there is no place, and does not vote.
+        let mut long = embedded.begin().unwrap();
+        let refused = (0..100).find_map(|number| {
+            let data = Payload::plain(vec![seed as u8; 50_000]);
+            long.store(oid(1000 + number), Tid::ZERO, data).err()
+        });
+        assert_eq!(refused.expect("there is no space").trouble(), Trouble::Storage);
         let refused = loop {
-            let mut transaction = embedded.begin().unwrap();
-            let length = 1 + random.index(4_000);
-            let data = Payload::plain(random.bytes(length));
-            transaction.store(oid(voted.len() as u64), Tid::ZERO, data).unwrap();
-            match transaction.vote(Metadata::default()) {
-                Ok(_) => voted.push(transaction),
+            match vote(4_000) {
+                Ok(transaction) => voted.push(transaction),
                 Err(error) => break error,
             }
             assert!(voted.len() < 1000, "there is no such space");
         };
-        assert_eq!(refused.trouble(), Trouble::Storage, "{refused}");
-        assert!(voted.len() > 5);
-        for transaction in voted.drain(..) {
-            transaction.finish().expect("there is space for what was voted for");
+        assert_eq!(Error::trouble(&refused), Trouble::Storage, "{refused}");
+        for (number, transaction) in voted.into_iter().enumerate() {
+            match number % 5 {
+                4 => transaction.abort(),
+                _ => drop(transaction.finish().expect("there is space for what was voted for")),
+            }
         }
-        // What is aborted needs none any more.
-        disk.set_capacity(None);
-        store_random(&embedded, &mut random, 1000).unwrap();
+        drop(long);
+        assert_eq!(Promise::sum(&embedded.shared.common), 0, "all is given back");
     }
 }
 
@@ -93,44 +113,38 @@ fn what_several_voted_for_finds_its_place() {
 /// space again at its vote.
 #[test]
 fn a_transaction_that_lost_something_to_a_full_disk_is_not_committed() {
-    let mut failed = 0;
-    for seed in 0..12 {
+    let mut lost = 0;
+    for seed in 0..30 {
         let disk = MemoryDisk::new(seed);
         let embedded = open(&disk);
-        let data = |byte: u8| Payload::plain(vec![byte; 50_000]);
         let mut transaction = embedded.begin().unwrap();
         let mut stored = 0;
         let mut store_some = |transaction: &mut EmbeddedTransaction| {
             for _ in 0..8 {
-                transaction.store(oid(stored), Tid::ZERO, data(2)).unwrap();
+                let data = Payload::plain(vec![2; 50_000]);
+                transaction.store(oid(stored), Tid::ZERO, data)?;
                 stored += 1;
             }
             // The thread that writes has got so far.
-            embedded.figures().unwrap();
+            embedded.figures().map(drop)
         };
-        store_some(&mut transaction);
-        disk.set_capacity(Some(disk.allocated_bytes() + 100_000));
-        let mut random = Random::from_seed(seed);
-        let mut others = 9_000..;
-        while store_random(&embedded, &mut random, others.next().unwrap()).is_ok() {}
-        let other = embedded.begin().and_then(|mut other| {
-            (0..40).try_for_each(|number| other.store(oid(8_000 + number), Tid::ZERO, data(1)))?;
-            other.vote(Metadata::default())
-        });
-        assert!(other.is_err(), "there is no space");
-        store_some(&mut transaction);
+        store_some(&mut transaction).unwrap();
+        // Somebody else takes the space while it is written.
+        disk.schedule(disk.operations() + seed % 6, Fault::Full);
+        let mut done = store_some(&mut transaction);
         disk.set_capacity(None);
-        store_some(&mut transaction);
-        let finished = transaction.vote(Metadata::default()).and_then(|_| transaction.finish());
-        failed += u32::from(finished.is_err());
+        done = done.and_then(|()| store_some(&mut transaction));
+        let is_stored = done.is_ok();
+        let done = done.and_then(|()| transaction.commit(Metadata::default()));
+        lost += u32::from(is_stored && done.is_err());
         drop(embedded);
         let embedded = open(&disk.lose_all_unsynced());
         for number in 0..stored {
-            let loaded = embedded.load(oid(number)).map(|object| object.serial);
-            assert_eq!(loaded.is_ok(), finished.is_ok(), "seed {seed}, object {number}");
+            let loaded = embedded.load(oid(number));
+            assert_eq!(loaded.is_ok(), done.is_ok(), "seed {seed}, object {number}");
         }
     }
-    assert!(failed > 0, "something was lost");
+    assert!(lost > 0, "something was lost");
 }
 
 /// Random programs on a disk that fills up now and then: what fails is not there, the rest is.
