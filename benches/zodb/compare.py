@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from importlib import metadata
 import report
 import shootout
 import stores
+import work
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -30,6 +32,7 @@ WORKLOADS = (
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with contextlib.ExitStack() as stack:
         directory = tempfile.mkdtemp(prefix="zodb-bench-", dir=options.dir)
         # PostgreSQL has a user of its own, who has to get there.
@@ -38,19 +41,29 @@ def main():
         measured = list(start(options, directory, stack))
         result = {
             "machine": machine(),
-            "options": {name: value for name, value in vars(options).items() if name != "also"},
+            "options": vars(options),
+            "failed": [],
             "stores": [
                 {"name": store.name, "durable": store.durable, "results": {}} for store in measured
             ],
         }
         run_rounds(options, measured, result)
-        result["network"] = network(options, measured, directory)
+        network(options, measured, directory, result)
+        keep(options, result)
         if options.shootout:
-            result["shootout"] = shootout.run(measured, directory, options.shootout_objects)
+            result["shootout"] = shootout.run(
+                measured, directory, options.shootout_objects, result["failed"]
+            )
+            keep(options, result)
+    print(report.text(result))
+    return 1 if result["failed"] else 0
+
+
+def keep(options, result):
+    """Whatever comes afterwards."""
     if options.json:
         with open(options.json, "w") as file:
             json.dump(result, file, indent=1)
-    print(report.text(result))
 
 
 def arguments():
@@ -69,12 +82,23 @@ def arguments():
         "--also", metavar="NAME=FILE", action="append", default=[],
         help="another storage, by a file with its ZConfig section",
     )
+    parser.add_argument(
+        "--also-served", metavar="NAME=FILE", action="append", default=[],
+        help="the same of one that several processes may have open",
+    )
     parser.add_argument("--shootout", action="store_true", help="zodbshootout's workload, too")
     parser.add_argument(
         "--shootout-objects", type=int, default=100, help="of a transaction there [100]"
     )
     parser.add_argument("--json", metavar="FILE", help="everything that was measured")
     options = parser.parse_args()
+    options.objects -= options.objects % work.CHUNK
+    for each in (*options.also, *options.also_served):
+        if "=" not in each:
+            parser.error(f"--also {each}: expected NAME=FILE")
+    for each in (options.workloads or "").split(","):
+        if options.workloads and each not in WORKLOADS:
+            parser.error(f"--workloads: {each} is not one of {', '.join(WORKLOADS)}")
     if options.objects < 2 * options.transactions or options.objects < 2_500:
         parser.error("--objects: at least 2500, and two of them a transaction")
     if options.loads > options.objects:
@@ -89,14 +113,16 @@ def start(options, directory, stack):
         stores.Zeo(),
         stores.Sqlite(),
         stores.Postgresql(),
-        *(stores.Other(*each.split("=", 1)) for each in options.also),
+        *(stores.Other(*each.split("=", 1), False) for each in options.also),
+        *(stores.Other(*each.split("=", 1), True) for each in options.also_served),
         stores.Embedded(),
         stores.Cluster(options.neolith),
     ]
     words = options.stores.lower().split(",") if options.stores else [""]
-    for store in known:
-        if not any(word in store.name.lower() for word in words):
-            continue
+    chosen = [store for store in known if any(word in store.name.lower() for word in words)]
+    if not chosen:
+        raise stores.Failed(f"--stores {options.stores}: none has such a name")
+    for store in chosen:
         own = f"{directory}/{len(os.listdir(directory))}"
         os.mkdir(own)
         stack.callback(store.stop)
@@ -118,36 +144,52 @@ def run_rounds(options, measured, result):
     for store in measured:
         say(f"{store.name}: {options.objects} objects of {options.size} bytes")
         one = {**task, "workload": "populate", "config": store.config, "seed": options.seed}
-        written = work(one)
-        oids.append(written["oids"])
+        oids.append(carry_out(one)["oids"])
     for number in range(options.rounds):
+        # Who comes after whom changes.
+        order = [(number + at) % len(measured) for at in range(len(measured))]
         for workload in workloads:
-            for index, store in enumerate(measured):
+            for index in order:
+                store = measured[index]
+                if workload == "process_loads" and not store.many:
+                    continue
+                if workload == "prefetched_loads" and not store.prefetches:
+                    continue
                 say(f"round {number + 1} of {options.rounds}: {workload}, {store.name}")
-                one = {**task, "workload": workload, "oids": oids[index], "config": store.config}
+                config = store.reading() if workload == "process_loads" else store.config
+                one = {**task, "workload": workload, "oids": oids[index], "config": config}
                 one["seed"] = options.seed + number
-                if workload == "process_loads":
-                    if not store.many:
-                        continue
-                    one["config"] = store.reading()
-                found = work(one)
-                if found is not None:
-                    results = result["stores"][index]["results"]
-                    results.setdefault(workload, []).append(found)
+                try:
+                    found = carry_out(one)
+                except stores.Failed as failed:
+                    result["failed"].append(f"{store.name}: {failed}")
+                    say(result["failed"][-1])
+                    continue
+                results = result["stores"][index]["results"]
+                results.setdefault(workload, []).append({**found, "round": number})
 
 
-def work(task):
+def carry_out(task):
     """One workload in a process of its own."""
     command = [sys.executable, f"{HERE}/work.py"]
-    done = subprocess.run(
-        command, input=json.dumps(task), stdout=subprocess.PIPE, text=True, cwd=HERE
-    )
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(task), capture_output=True, text=True, cwd=HERE,
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        raise stores.Failed(f"{task['workload']} is not done after {TIMEOUT} s") from None
     if done.returncode != 0:
-        raise SystemExit(f"{task['workload']} failed with\n{task['config']}")
+        last = done.stderr.strip().rsplit("\n", 1)[-1]
+        raise stores.Failed(f"{task['workload']}: {last}")
     return json.loads(done.stdout)
 
 
-def network(options, measured, directory):
+TIMEOUT = 600
+"""Seconds for one workload on one store in one round."""
+
+
+def network(options, measured, directory, result):
     """Loads of the same cluster by the client in Rust, beside a process that only answers."""
     for store in measured:
         if isinstance(store, stores.Cluster):
@@ -157,16 +199,28 @@ def network(options, measured, directory):
                 "--cluster", store.cluster, "--sizes", str(options.size), "--objects", "2000",
                 "--connections", "1", "--clients", "0", "--directory", directory, "--json",
             ]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-            return json.loads(done.stdout) if done.returncode == 0 else None
-    return None
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode == 0:
+                result["network"] = json.loads(done.stdout)
+            else:
+                result["failed"].append(done.stderr.strip())
 
 
 def device_of(directory):
-    """The counters of the block device that a directory is on, if it is on one."""
+    """The counters of the whole disk that a directory is on, if the system tells."""
     number = os.stat(directory).st_dev
-    path = f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/stat"
-    return path if os.path.exists(path) else None
+    path = os.path.realpath(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    if os.path.exists(f"{path}/partition"):
+        path = os.path.dirname(path)
+    while os.path.isdir(f"{path}/slaves") and len(os.listdir(f"{path}/slaves")) == 1:
+        path = os.path.realpath(f"{path}/slaves/{os.listdir(f'{path}/slaves')[0]}")
+    path += "/stat"
+    try:
+        with open(path) as file:
+            return path if len(file.read().split()) > 15 else None
+    except OSError:
+        say(f"{directory} is on no disk that counts: where nothing is synced, syncs take no time")
+        return None
 
 
 def machine():
@@ -185,6 +239,7 @@ def say(what):
 
 if __name__ == "__main__":
     try:
-        main()
+        sys.exit(main())
     except stores.Failed as failed:
-        raise SystemExit(f"run: {failed}")
+        say(f"run: {failed}")
+        sys.exit(2)

@@ -1,5 +1,6 @@
 """The table, and the ratios that matter."""
 
+import math
 import statistics
 
 COLUMNS = (
@@ -45,6 +46,8 @@ def text(result):
     if result.get("shootout"):
         lines += ["", "zodbshootout, ms (mean of one thread):"]
         lines += table(shootout_rows(result["shootout"]))
+    if result["failed"]:
+        lines += ["", "failed:", *(f"  {each}" for each in result["failed"])]
     lines += ["", "synced before a commit ends:"]
     lines += [f"  {store['name']}: {store['durable']}" for store in result["stores"]]
     return "\n".join(lines)
@@ -61,7 +64,9 @@ def described(machine):
 def cell(store, column):
     _, workload, name, digits = column
     found = store["results"].get(workload)
-    return f"{median(found, name):.{digits}f}" if found else "-"
+    if not found or math.isnan(found[0][name]):
+        return "-"
+    return f"{median(found, name):.{digits}f}"
 
 
 def table(rows):
@@ -81,12 +86,10 @@ def ratios(found):
     lines = []
     for what, store, peer, workload, name, less in RATIOS:
         ours = results.get(store, {}).get(workload, [])
-        theirs = results.get(peer, {}).get(workload, [])
-        if ours and theirs:
-            each = [
-                b[name] / a[name] if less else a[name] / b[name]
-                for a, b in zip(ours, theirs, strict=True)
-            ]
+        theirs = {one["round"]: one for one in results.get(peer, {}).get(workload, [])}
+        pairs = [(one, theirs[one["round"]]) for one in ours if one["round"] in theirs]
+        each = [b[name] / a[name] if less else a[name] / b[name] for a, b in pairs]
+        if each:
             lines.append(f"  {what}, {store} to {peer}: {spread(each)}")
     for store in found:
         each = [one["times"] for one in store["results"].get("prefetched_loads", [])]

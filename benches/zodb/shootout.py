@@ -10,8 +10,8 @@ import textwrap
 KINDS = ("add", "store", "update", "cold", "prefetch_cold", "warm", "hot", "conflicts")
 
 
-def run(measured, directory, objects):
-    """What each workload takes on each store, milliseconds by its name."""
+def run(measured, directory, objects, failed):
+    """What each workload takes on each store, milliseconds by its name; None if it failed."""
     path, output = f"{directory}/shootout.conf", f"{directory}/shootout.json"
     with open(path, "w") as file:
         file.write(configuration(measured))
@@ -24,11 +24,22 @@ def run(measured, directory, objects):
         path, *KINDS,
     ]
     print("zodbshootout", file=sys.stderr, flush=True)
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, cwd=directory)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=directory, timeout=TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        failed.append(f"zodbshootout is not done after {TIMEOUT} s")
+        return None
     if done.returncode != 0:
-        raise SystemExit(f"zodbshootout ended with {done.returncode}")
+        failed.append(f"zodbshootout: {done.stderr.strip()[-500:]}")
+        return None
     with open(output) as file:
         return means(json.load(file), measured)
+
+
+TIMEOUT = 1200
+"""Seconds for all of it."""
 
 
 def configuration(measured):
@@ -45,7 +56,7 @@ def configuration(measured):
 
 
 def label(name):
-    return name.replace(", ", "-").lower()
+    return "".join(each if each.isalnum() else "-" for each in name.lower())
 
 
 def means(found, measured):

@@ -25,12 +25,14 @@ class Store:
     """A storage that is measured.
 
     ``config`` is what ZODB opens it by, ``many`` whether several processes may have it open for
-    reading at the same time: then by ``reader``, where that is something else.
+    reading at the same time: then by ``reader``, where that is something else. ``prefetches`` is
+    whether it does something when it is asked to.
     """
 
     name = ""
     durable = ""
     many = True
+    prefetches = True
     reader = None
 
     def start(self, directory):
@@ -46,6 +48,7 @@ class Store:
 class FileStorage(Store):
     name = "FileStorage"
     durable = "fsync in tpc_finish"
+    prefetches = False
 
     def start(self, directory):
         path = f"{directory}/Data.fs"
@@ -55,11 +58,17 @@ class FileStorage(Store):
 
 class Embedded(Store):
     name = "neolith, embedded"
-    durable = "fdatasync in tpc_vote and of the log in tpc_finish"
+    durable = "fdatasync of the log in tpc_finish"
     many = False
+    prefetches = False
 
     def start(self, directory):
-        self.config = f"%import neolith\n<neolith>\n  path {directory}/database\n</neolith>"
+        self.config = textwrap.dedent(f"""\
+            %import neolith
+            <neolith>
+              path {directory}/database
+              cache-size {CACHE_MIB}MB
+            </neolith>""")
 
 
 class Served(Store):
@@ -75,7 +84,11 @@ class Served(Store):
     def stop(self):
         if self.process is not None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(60)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
 
     def wait_for(self, port):
         """Until the server listens."""
@@ -179,7 +192,11 @@ class Postgresql(RelStorage, Served):
         # The server does not run as root.
         options = {}
         if os.getuid() == 0:
-            user = pwd.getpwnam("postgres")
+            try:
+                user = pwd.getpwnam("postgres")
+            except KeyError:
+                raise Failed("PostgreSQL does not run as root, and there is no user postgres") from None
+            os.chmod(directory, 0o755)
             shutil.chown(data, "postgres")
             options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         initialize = [f"{binaries}/initdb", "-D", data, "-A", "trust", "-U", "bench", "-E", "UTF8"]
@@ -209,20 +226,23 @@ class Other(Store):
 
     durable = "as it is configured"
 
-    def __init__(self, name, path):
-        self.name = name
+    def __init__(self, name, path, many):
+        self.name, self.many = name, many
         with open(path) as file:
             self.config = file.read()
 
 
 def postgresql_binaries():
+    """The directory of the newest server that is installed, not only its client."""
+    places = [os.path.dirname(path) for path in glob.glob("/usr/lib/postgresql/*/bin/initdb")]
+    places.sort(key=lambda path: float(path.split("/")[4]))
     found = shutil.which("initdb")
     if found:
-        return os.path.dirname(os.path.realpath(found))
-    places = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-    if not places:
-        raise Failed("PostgreSQL is not installed")
-    return places[-1]
+        places.insert(0, os.path.dirname(os.path.realpath(found)))
+    for place in reversed(places):
+        if all(os.path.exists(f"{place}/{name}") for name in ("initdb", "postgres", "createdb")):
+            return place
+    raise Failed("PostgreSQL is not installed")
 
 
 def free_port():

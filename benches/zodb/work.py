@@ -4,6 +4,7 @@ Reads what to do from standard input, as JSON, and writes what it took to standa
 """
 
 import json
+import math
 import multiprocessing
 import random
 import sys
@@ -110,37 +111,56 @@ def threaded_commits(task):
     database = open_database(task["config"])
     start = threading.Barrier(THREADS + 1)
     times = [[] for _ in range(THREADS)]
+    failures = []
 
     def run(number):
-        chance = random.Random(task["seed"] + number)
-        manager = transaction.TransactionManager(explicit=False)
-        connection = database.open(manager)
-        first = number * len(task["oids"]) // THREADS
-        own = [connection.get(bytes.fromhex(oid)) for oid in task["oids"][first : first + CHUNK]]
-        start.wait()
-        for _ in range(task["transactions"]):
-            item = chance.choice(own)
-            item.data = make_data(chance, task["size"])
-            begin = time.perf_counter()
-            manager.commit()
-            times[number].append(time.perf_counter() - begin)
-        connection.close()
+        try:
+            commit_beside(task, database, number, start, times[number])
+        except BaseException as failure:
+            failures.append(failure)
+            start.abort()
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
-    start.wait()
+    try:
+        start.wait(PATIENCE)
+    except threading.BrokenBarrierError:
+        raise failures[0] from None
     before = flushes(task["device"])
     begin = time.perf_counter()
     for thread in threads:
         thread.join()
     seconds = time.perf_counter() - begin
+    if failures:
+        raise failures[0]
     flushed = flushes(task["device"]) - before
     database.close()
-    count = task["transactions"] * THREADS
     times = [each for own in times for each in own]
-    return {**summary(times), "rate": count / seconds, "flushes": flushed / count}
+    return {**summary(times), "rate": len(times) / seconds, "flushes": flushed / len(times)}
 
+
+def commit_beside(task, database, number, start, times):
+    chance = random.Random(task["seed"] + number)
+    manager = transaction.TransactionManager()
+    connection = database.open(manager)
+    first = number * len(task["oids"]) // THREADS
+    own = [connection.get(bytes.fromhex(oid)) for oid in task["oids"][first : first + CHUNK]]
+    for item in own:
+        item._p_activate()
+    for count in range(WARM_UP + task["transactions"]):
+        if count == WARM_UP:
+            start.wait(PATIENCE)
+        chance.choice(own).data = make_data(chance, task["size"])
+        begin = time.perf_counter()
+        manager.commit()
+        if count >= WARM_UP:
+            times.append(time.perf_counter() - begin)
+    connection.close()
+
+
+PATIENCE = 120
+"""Seconds after which others are not waited for any more."""
 
 THREADS = 4
 
@@ -173,10 +193,7 @@ def prefetched_loads(task):
     """So many cold objects one by one, and as many others with ``prefetch`` before."""
 
     def measure(storage, oids):
-        prefetch = getattr(storage, "prefetch", None)
-        if prefetch is None:
-            return None
-        load = storage.load
+        prefetch, load = storage.prefetch, storage.load
         load(oids.pop())
         begin = time.perf_counter()
         for oid in oids[:PREFETCHED]:
@@ -197,7 +214,7 @@ def prefetched_loads(task):
 
 
 def process_loads(task):
-    """Cold loads by four processes at the same time; their rates are added up."""
+    """Cold loads by four processes at the same time, from the first to the last."""
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(THREADS)
     results = context.Queue()
@@ -207,7 +224,7 @@ def process_loads(task):
     ]
     for process in processes:
         process.start()
-    found = [results.get(timeout=300) for _ in processes]
+    found = [results.get(timeout=PATIENCE) for _ in processes]
     for process in processes:
         process.join()
     spent = max(end for _, end, _ in found) - min(begin for begin, _, _ in found)
@@ -217,7 +234,7 @@ def process_loads(task):
 
 def load_beside(task, start, results):
     def measure(storage, oids):
-        start.wait(60)
+        start.wait(PATIENCE)
         begin = time.monotonic()
         times = load_each(storage, oids[: task["loads"]])
         return begin, time.monotonic(), times
@@ -265,9 +282,9 @@ PERCENTILES = {"p50": 0.5, "p99": 0.99}
 
 
 def flushes(device):
-    """Requests of a block device to flush its cache so far; 0 without a device."""
+    """Requests of a block device to flush its cache so far; not a number without a device."""
     if device is None:
-        return 0
+        return math.nan
     with open(device) as file:
         return int(file.read().split()[15])
 

@@ -86,7 +86,7 @@ fn what_several_voted_for_finds_its_place() {
         // Another stores until there is no place, and does not vote.
         let mut long = embedded.begin().unwrap();
         let refused = (0..100).find_map(|number| {
-            let data = Payload::plain(vec![seed as u8; 50_000]);
+            let data = Payload::plain(vec![3; 50_000]);
             long.store(oid(1000 + number), Tid::ZERO, data).err()
         });
         assert_eq!(refused.expect("there is no space").trouble(), Trouble::Storage);
