@@ -204,7 +204,8 @@ class Postgresql(RelStorage, Served):
         if done.returncode != 0:
             raise Failed(f"{self.name}: {done.stderr}")
         port = free_port()
-        command = [f"{binaries}/postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", ""]
+        command = [f"{binaries}/postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port)]
+        command += ["-k", ""]
         self.launch(command, directory, cwd="/", stdout=subprocess.DEVNULL, **options)
         self.wait_for(port)
         end = time.monotonic() + 30
