@@ -195,7 +195,7 @@ class Postgresql(RelStorage, Served):
             try:
                 user = pwd.getpwnam("postgres")
             except KeyError:
-                raise Failed("PostgreSQL does not run as root, and there is no user postgres") from None
+                raise Failed("PostgreSQL is not run by root: no user postgres") from None
             os.chmod(directory, 0o755)
             shutil.chown(data, "postgres")
             options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}

@@ -78,8 +78,7 @@ fn loads_and_commits_are_counted() {
             let (loads, commits) = (&cluster["loads"][index], &cluster["commits"][index]);
             assert_eq!(loads["connections"].as_u64(), Some(count));
             assert_eq!(commits["clients"].as_u64(), Some(count));
-            let session_loads = &cluster["session_loads"][index];
-            for done in [loads, session_loads, commits] {
+            for done in [loads, &cluster["session_loads"][index], commits] {
                 // Each client brings to an end what it has begun, in each of the turns.
                 assert!(number(done, "/latency/count") >= 2.0 * count as f64, "{done}");
                 assert!(number(done, "/server_us") > 0.0, "{done}");
