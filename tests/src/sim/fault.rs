@@ -205,6 +205,41 @@ pub(super) fn choose(
     faults
 }
 
+/// Machines that fail slowly, as they do: the disk gets slow, the connection to the master breaks,
+/// perhaps more than once, and then the power is lost, before what is written is durable.
+pub(super) fn choose_failing(
+    random: &mut Random,
+    profile: Profile,
+    targets: Targets,
+    duration: Duration,
+) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if profile != Profile::All || random.chance(1, 2) {
+        return faults;
+    }
+    let span = u64::try_from(duration.as_millis()).expect("a short time");
+    let millis = Duration::from_millis;
+    for _ in 0..1 + random.below(FAILING_MAX) {
+        let target = storage(random, targets);
+        let slow = millis(20 + random.below(400));
+        let mut at = millis(500 + random.below(span));
+        let kind = FaultKind::SlowDisk(target, slow);
+        faults.push(Fault { at, lasts: millis(1_000 + random.below(5_000)), kind });
+        for _ in 0..1 + random.below(3) {
+            at += millis(random.below(1_000));
+            let kind = FaultKind::Cut(Target::Master, target);
+            faults.push(Fault { at, lasts: millis(1), kind });
+        }
+        at += millis(random.below(600));
+        let lasts = millis(1 + random.below(2_000));
+        faults.push(Fault { at, lasts, kind: FaultKind::PowerCut(target) });
+    }
+    faults
+}
+
+/// Most machines of a run that fail slowly.
+const FAILING_MAX: u64 = 4;
+
 /// Most events after which a process ends in the middle of what it does.
 const STEPS_MAX: u64 = 60;
 

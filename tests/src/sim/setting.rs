@@ -50,7 +50,10 @@ impl Setting {
         let (programs, reader) = (small(plan.count()), small(plan.reader()));
         let targets = Targets { storages, programs, reader };
         let count = FAULTS_MIN + random.below(40);
-        let faults = fault::choose(&mut random.split(), profile, targets, duration, count);
+        let mut faults = fault::choose(&mut random.split(), profile, targets, duration, count);
+        let refuses = random.chance(1, 4);
+        faults.extend(fault::choose_failing(&mut random, profile, targets, duration));
+        faults.sort_by_key(|fault| fault.at);
         Self {
             seed,
             profile,
@@ -61,7 +64,7 @@ impl Setting {
             faults,
             duration,
             commits_min: 500,
-            refuses: random.chance(1, 4),
+            refuses,
         }
     }
 }
