@@ -206,7 +206,8 @@ pub(super) fn choose(
 }
 
 /// Machines that fail slowly, as they do: the disk gets slow, the connection to the master breaks,
-/// perhaps more than once, and then the power is lost, before what is written is durable.
+/// perhaps more than once, or the master ends and comes back, and then the power is lost, before
+/// what is written is durable.
 pub(super) fn choose_failing(
     random: &mut Random,
     profile: Profile,
@@ -227,10 +228,14 @@ pub(super) fn choose_failing(
         faults.push(Fault { at, lasts: millis(1_000 + random.below(5_000)), kind });
         for _ in 0..1 + random.below(3) {
             at += millis(random.below(1_000));
-            let kind = FaultKind::Cut(Target::Master, target);
-            faults.push(Fault { at, lasts: millis(1), kind });
+            let (kind, lasts) = match random.chance(1, 2) {
+                true => (FaultKind::Cut(Target::Master, target), millis(1)),
+                false => (FaultKind::Kill(Target::Master), millis(1 + random.below(200))),
+            };
+            faults.push(Fault { at, lasts, kind });
+            at += lasts;
         }
-        at += millis(random.below(600));
+        at += millis(random.below(1_000));
         let lasts = millis(1 + random.below(2_000));
         faults.push(Fault { at, lasts, kind: FaultKind::PowerCut(target) });
     }
