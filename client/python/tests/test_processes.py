@@ -191,7 +191,7 @@ class Kills(unittest.TestCase):
     def test_the_only_storage_is_killed_in_a_commit(self):
         """What was voted only is not committed, and nothing stays locked."""
         nodes = self.nodes()
-        storage = self.open(nodes)
+        storage = self.open(nodes, cache_size=0)
         oid, tid = new(storage)
         for phase in ("begun", "stored", "voted"):
             with self.subTest(phase):
