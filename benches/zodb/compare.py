@@ -224,12 +224,13 @@ def device_of(directory):
 
 
 def machine():
-    packages = ("ZODB", "ZEO", "RelStorage", "psycopg2", "zodbshootout", "neolith")
+    names = ("ZODB", "ZEO", "RelStorage", "psycopg2", "zodbshootout", "neolith")
+    installed = {each.metadata["Name"]: each.version for each in metadata.distributions()}
     return {
         "python": platform.python_version(),
         "processors": os.cpu_count(),
         "load_before": os.getloadavg()[0],
-        "versions": {name: metadata.version(name) for name in packages},
+        "versions": {name: installed[name] for name in names if name in installed},
     }
 
 

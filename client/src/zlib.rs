@@ -55,6 +55,11 @@ pub(crate) fn decompress(compressed: &[u8], length_max: usize) -> Option<Vec<u8>
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use flate2::Compression;
+    use flate2::read::{ZlibDecoder, ZlibEncoder};
+
     use super::{compress, decompress};
 
     const MAX: usize = 1 << 20;
@@ -70,6 +75,25 @@ mod tests {
             let compressed = compress(&plain).unwrap();
             assert!(compressed.len() < length);
             assert_eq!(decompress(&compressed, MAX).unwrap(), plain, "{length}");
+        }
+    }
+
+    /// NEO/py's clients and the tools that export have other libraries.
+    #[test]
+    fn other_libraries_read_it_and_what_they_write_is_read() {
+        for length in [0, 1, 64, 1000, 70_000] {
+            let plain = text(length);
+            if let Some(compressed) = compress(&plain) {
+                let mut read = Vec::new();
+                ZlibDecoder::new(&compressed[..]).read_to_end(&mut read).unwrap();
+                assert_eq!(read, plain, "{length}");
+            }
+            for level in 0..10 {
+                let mut written = Vec::new();
+                let level = Compression::new(level);
+                ZlibEncoder::new(&plain[..], level).read_to_end(&mut written).unwrap();
+                assert_eq!(decompress(&written, MAX).unwrap(), plain, "{length}");
+            }
         }
     }
 

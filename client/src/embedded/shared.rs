@@ -27,7 +27,7 @@ pub(super) struct Common {
     pub(super) announced: Announced,
     pub(super) locks: Arc<Locks>,
     pub(super) backlog: Backlog,
-    /// Bytes that are still to be written of what was voted for.
+    /// Space that is counted on: see [`Promise`].
     promised: AtomicU64,
     ids: Mutex<Ids>,
     is_closed: AtomicBool,
