@@ -419,8 +419,19 @@ fn a_simple_cluster_that_is_kept_can_be_started_again_and_dies_with_its_parent()
         all.extend(words.iter().map(|word| word as &dyn AsRef<std::ffi::OsStr>));
         Daemon::start(&all)
     };
-    let mut simple = first(&["--storages", "2", "-c", "kept"]);
+    let mut simple = first(&[
+        "--storages",
+        "2",
+        "-c",
+        "kept",
+        "--disk-backend",
+        "threads",
+        "--disk-delay-us",
+        "7",
+    ]);
     let told_first = told(&mut simple);
+    let configuration = std::fs::read_to_string(path.join("neolith.conf")).unwrap();
+    assert!(configuration.contains("\ndisk_backend = threads\ndisk_delay_us = 7\n"));
     simple.signal("KILL");
     assert_eq!(simple.wait().code, None);
     // Its nodes end by themselves: else the databases were still in use.

@@ -13,9 +13,16 @@ use crate::failure;
 /// How often the process was forked, as far as `os.fork` tells: a storage is of one process.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
-/// Calls that wait without the interpreter's lock.
-static WAITING: Mutex<usize> = Mutex::new(0);
+/// Who waits without the interpreter's lock.
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting { calls: 0, at_end: 0 });
 static IDLE: Condvar = Condvar::new();
+
+struct Waiting {
+    /// Calls.
+    calls: usize,
+    /// Threads that wait until there are no calls: it costs something to wake even nobody.
+    at_end: usize,
+}
 
 /// Does something that may take time, while other threads of Python run.
 ///
@@ -37,7 +44,7 @@ pub(crate) fn generation() -> u64 {
 pub(crate) fn after_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     // Who waited is not in this process.
-    *waiting() = 0;
+    *waiting() = Waiting { calls: 0, at_end: 0 };
 }
 
 /// Waits until no other thread is in a call that waits, at most for some seconds. An interpreter
@@ -47,7 +54,10 @@ pub(crate) fn after_fork() {
 pub(crate) fn wait_until_idle(py: Python<'_>, seconds_max: f64) {
     py.detach(|| {
         let limit = Duration::from_secs_f64(seconds_max.clamp(0.0, 60.0));
-        let _ = IDLE.wait_timeout_while(waiting(), limit, |waiting| *waiting > 0);
+        let mut waiting = waiting();
+        waiting.at_end += 1;
+        let waited = IDLE.wait_timeout_while(waiting, limit, |waiting| waiting.calls > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.at_end -= 1;
     });
 }
 
@@ -63,7 +73,7 @@ struct Call;
 
 impl Call {
     fn begin() -> Self {
-        *waiting() += 1;
+        waiting().calls += 1;
         Self
     }
 }
@@ -71,14 +81,14 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let mut waiting = waiting();
-        *waiting -= 1;
-        if *waiting == 0 {
+        waiting.calls -= 1;
+        if waiting.calls == 0 && waiting.at_end > 0 {
             IDLE.notify_all();
         }
     }
 }
 
-fn waiting() -> MutexGuard<'static, usize> {
+fn waiting() -> MutexGuard<'static, Waiting> {
     WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -39,6 +39,8 @@ struct State {
     replies: VecDeque<Reply>,
     is_closed: bool,
     has_rung: bool,
+    /// Somebody waits: to wake nobody is a call of the system all the same.
+    is_awaited: bool,
 }
 
 /// A mailbox and who sends to it.
@@ -66,11 +68,14 @@ impl Mailbox {
 
     /// Waits until something is there, or the bell rings.
     pub(super) fn wait(&self) {
-        let state = self.0.lock();
+        let mut state = self.0.lock();
         let waits =
             |state: &mut State| state.replies.is_empty() && !state.is_closed && !state.has_rung;
+        state.is_awaited = true;
         let waited = self.0.changed.wait_while(state, waits);
-        waited.unwrap_or_else(PoisonError::into_inner).has_rung = false;
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_awaited = false;
+        state.has_rung = false;
     }
 
     pub(super) fn bell(&self) -> Bell {
@@ -81,10 +86,11 @@ impl Mailbox {
 impl Bell {
     /// Whether there was reason to: nothing is there yet.
     pub(super) fn ring(&self) -> bool {
-        let mut state = self.0.lock();
-        let waits = state.replies.is_empty() && !state.is_closed;
-        state.has_rung |= waits;
-        self.0.changed.notify_one();
+        let mut waits = false;
+        self.0.change(|state| {
+            waits = state.replies.is_empty() && !state.is_closed;
+            state.has_rung |= waits;
+        });
         waits
     }
 
@@ -112,7 +118,12 @@ impl Slot {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
-        self.changed.notify_one();
+        let mut state = self.lock();
+        change(&mut state);
+        let is_awaited = state.is_awaited;
+        drop(state);
+        if is_awaited {
+            self.changed.notify_one();
+        }
     }
 }

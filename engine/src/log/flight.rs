@@ -21,7 +21,9 @@ const REAP_LENGTH: u64 = 64 << 10;
 #[derive(Debug)]
 pub(super) struct InFlight<Op> {
     pub(super) group: Group<Op>,
-    rest: Vec<Bytes>,
+    pub(super) rest: Vec<Bytes>,
+    /// How many zeros `rest` ends with.
+    pub(super) zeros: Option<u64>,
     offset: u64,
     /// Requests that have not completed: the write, and syncs of closed segments.
     outstanding: usize,
@@ -149,27 +151,30 @@ impl<Op> LogWriter<Op> {
             }
         }
         if group.is_empty() {
-            self.queue.submit(SYNC_TOKEN, Request::Sync { file: Arc::clone(&file) });
             let offset = group.start.offset;
-            self.in_flight = Some(InFlight {
-                group,
-                rest: Vec::new(),
-                offset,
-                outstanding,
-                file,
-                found_full: false,
-            });
+            let rest = Vec::new();
+            let (zeros, found_full) = (None, false);
+            let flight = InFlight { offset, group, rest, zeros, outstanding, file, found_full };
+            self.submit_sync(&flight);
+            self.in_flight = Some(flight);
             return;
         }
-        let rest = group.seal(self.durable, self.manifest_sequence);
+        let mut rest = group.seal(self.durable, self.manifest_sequence);
+        let behind = self.zeros_behind(&group);
+        let zeros = behind.as_ref().map(|zeros| zeros.len() as u64);
+        rest.extend(behind);
         let offset = group.start.offset;
         let found_full = false;
-        let flight = InFlight { offset, group, rest, outstanding, file, found_full };
+        let flight = InFlight { offset, group, rest, zeros, outstanding, file, found_full };
         self.submit_write(&flight);
         self.in_flight = Some(flight);
     }
 
-    fn submit_write(&mut self, flight: &InFlight<Op>) {
+    pub(super) fn submit_sync(&mut self, flight: &InFlight<Op>) {
+        self.queue.submit(SYNC_TOKEN, Request::Sync { file: Arc::clone(&flight.file) });
+    }
+
+    pub(super) fn submit_write(&mut self, flight: &InFlight<Op>) {
         let request = Request::Write {
             file: Arc::clone(&flight.file),
             offset: flight.offset,
@@ -197,8 +202,10 @@ impl<Op> LogWriter<Op> {
             }
             Ok(_) => flight.outstanding -= 1,
             Err(error) if completion.token == WRITE_TOKEN && is_full(&error) => {
-                flight.found_full = true;
-                flight.outstanding -= 1;
+                if !self.write_without_zeros(&mut flight) {
+                    flight.found_full = true;
+                    flight.outstanding -= 1;
+                }
             }
             Err(source) => {
                 let file = self.active_path();
@@ -212,6 +219,7 @@ impl<Op> LogWriter<Op> {
         if flight.found_full {
             return Ok(Some(self.give_back(flight.group)));
         }
+        self.zeros_written(&mut flight);
         self.keep_buffer(flight.rest);
         Ok(Some(LogEvent::Done(self.finished(flight.group))))
     }

@@ -1,5 +1,6 @@
 //! The log: segments of groups of records.
 
+mod ahead;
 mod flight;
 mod group;
 mod scan;

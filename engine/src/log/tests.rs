@@ -3,8 +3,8 @@ use std::sync::Arc;
 use model::{Oid, PartitionId, Random, Tid, Ttid};
 
 use super::group::Group;
-use super::{SegmentBytes, open_segment, prepare_segment};
-use crate::disk::{Access, Disk, MemoryDisk};
+use super::{Class, LogEvent, LogWriter, SegmentBytes, open_segment, prepare_segment};
+use crate::disk::{Access, Disk, MemoryDisk, Sync, Wait};
 use crate::format::{
     Compression, EncodedOids, GROUP_HEADER_LENGTH, GROUP_MAGIC, HEADER_LENGTH, ObjectHead,
     ObjectId, PackOrder, Position, Record, Transaction, Vote,
@@ -181,4 +181,76 @@ fn any_bytes_are_groups_or_none() {
         let _ = bytes.find_nonzero(u64::from(u32::MAX)).expect("no faults");
         let _ = disk.list().expect("no faults");
     }
+}
+
+/// A log of three segments of 1 MiB, each with a page written ahead.
+fn writer(disk: &MemoryDisk) -> LogWriter<u64> {
+    let queue = disk.queue().expect("no faults");
+    let mut log = LogWriter::new(queue, Position::default(), 1, 1 << 20, 128 << 10);
+    for number in 1..=3 {
+        let prepared = prepare_segment(disk, DATABASE, (number, None), 1, 4096);
+        log.add_prepared(prepared.expect("no faults"));
+    }
+    log
+}
+
+/// Writes a lock, synced, and gives back what the log tells.
+fn write(log: &mut LogWriter<u64>, number: u64) -> Vec<LogEvent<u64>> {
+    let record = Record::Lock { ttid: Ttid::new(number), tid: Tid::new(9) };
+    log.append(&record, Class::Phase2, Sync::Data, Some(number)).expect("there is place");
+    log.pump();
+    let mut events = Vec::new();
+    while events.is_empty() {
+        events = log.poll(Wait::Yes).expect("no faults");
+    }
+    events
+}
+
+#[test]
+fn small_groups_rarely_grow_a_segment() {
+    let disk = MemoryDisk::new(1);
+    let mut log = writer(&disk);
+    let mut lengths = Vec::new();
+    for number in 0..3000 {
+        let events = write(&mut log, number);
+        assert!(matches!(&events[..], [LogEvent::Done(ops)] if ops == &[number]), "{events:?}");
+        lengths.push(disk.read_file(NAME).expect("it is written to").len());
+    }
+    lengths.dedup();
+    assert_eq!(lengths.len(), 3, "{lengths:?}");
+    assert!(lengths.iter().all(|length| length % 4096 == 0), "{lengths:?}");
+    let end = usize::try_from(log.end().offset).expect("short");
+    assert!(lengths[1] < end && end < lengths[2]);
+    let mut bytes = read(&disk);
+    let (mut from, mut count) = (0, 0);
+    while let Some((at, _)) = bytes.find_header(from).expect("no faults") {
+        from = at + 1;
+        count += 1;
+    }
+    assert_eq!(count, 3000);
+    assert_eq!(bytes.find_nonzero(end as u64).expect("no faults"), None);
+    assert!(disk.lose_all_unsynced().read_file(NAME) == disk.read_file(NAME), "all is synced");
+}
+
+#[test]
+fn a_group_is_written_where_zeros_behind_it_have_no_place() {
+    let disk = MemoryDisk::new(1);
+    let mut log = writer(&disk);
+    // A page more, which the zeros behind the group that needs it do not fit in.
+    disk.set_capacity(Some(disk.allocated_bytes() + 4096));
+    let mut written = 0;
+    let full = loop {
+        match &write(&mut log, written)[..] {
+            [LogEvent::Done(ops)] if ops == &[written] => written += 1,
+            [LogEvent::Full { ops, .. }] => break ops.clone(),
+            other => panic!("{other:?}"),
+        }
+        assert!(written < 1000, "there are two pages");
+    };
+    assert_eq!(full, [written]);
+    assert!(log.end().offset > 8192 - 200, "both pages are used");
+    let end = usize::try_from(log.end().offset).expect("short");
+    let durable = disk.lose_all_unsynced().read_file(NAME).expect("it was made");
+    let written = disk.read_file(NAME).expect("it was made");
+    assert!(durable[..end] == written[..end], "all of them are synced");
 }

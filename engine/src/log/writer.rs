@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::ahead::Ahead;
 use super::flight::InFlight;
 use super::group::{Class, Group};
 use super::segment::Prepared;
@@ -40,7 +41,7 @@ pub(super) struct Active {
     /// Where the next group begins.
     pub(super) end: u64,
     /// Bytes that can be written when the disk is full.
-    allocated: u64,
+    pub(super) allocated: u64,
 }
 
 /// The end of the log.
@@ -56,6 +57,7 @@ pub(crate) struct LogWriter<Op> {
     pub(super) queued: VecDeque<Group<Op>>,
     pub(super) in_flight: Option<InFlight<Op>>,
     pub(super) completions: Vec<Completion>,
+    pub(super) ahead: Ahead,
     /// A buffer of a group that was written.
     pub(super) spare: Vec<u8>,
     /// Whether to look for completions is worth it again when so much was appended.
@@ -68,7 +70,7 @@ pub(crate) struct LogWriter<Op> {
     pub(super) durable: Position,
     pub(super) full: bool,
     pub(crate) manifest_sequence: u64,
-    segment_length: u64,
+    pub(super) segment_length: u64,
     /// The last segment that was taken into use.
     segment_last: u32,
     pub(super) group_length: u64,
@@ -111,6 +113,7 @@ impl<Op> LogWriter<Op> {
             queued: VecDeque::new(),
             in_flight: None,
             completions: Vec::new(),
+            ahead: Ahead::default(),
             spare: Vec::new(),
             reap_at: 0,
             passed: Vec::new(),
@@ -384,6 +387,7 @@ impl<Op> LogWriter<Op> {
                 end: HEADER_LENGTH as u64,
                 allocated: prepared.allocated,
             };
+            self.ahead.begin_segment();
             let before = self.active.replace(next);
             self.to_sync.extend(before.map(|active| (active.segment, end)));
         }

@@ -81,7 +81,7 @@ impl Cluster {
         }
         let directory = place.path().to_owned();
         let plan = Plan::new(name, directory, wanted.partitions, wanted.replicas, storages)?;
-        place.write(FILE, &configuration(&plan))?;
+        place.write(FILE, &configuration(&plan, &wanted.disk))?;
         let mut cluster = Self { nodes: Vec::new(), plan, place };
         for node in &cluster.plan.nodes {
             let log = cluster.place.log(&node.section)?;

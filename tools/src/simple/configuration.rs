@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 
+use clap::ValueEnum;
+
 use super::plan::{NodePlan, Plan};
+use crate::database::DiskArgs;
 
 /// The file.
-pub(super) fn configuration(plan: &Plan) -> String {
+pub(super) fn configuration(plan: &Plan, disk: &DiskArgs) -> String {
     let mut text = format!(
         "# Made by `neolith simple`, each time it starts. A node of it is started by\n\
          #     neolith storaged -f {file} -s storage1\n\
@@ -23,9 +26,13 @@ pub(super) fn configuration(plan: &Plan) -> String {
         replicas = plan.replicas,
         storages = plan.storages(),
     );
+    // Writing to a string cannot fail.
+    if let Some(backend) = disk.disk_backend.to_possible_value() {
+        let _ = writeln!(text, "disk_backend = {}", backend.get_name());
+    }
+    let _ = writeln!(text, "disk_delay_us = {}", disk.disk_delay_us);
     let mut storage_number = 0;
     for NodePlan { section, command, address, directory } in &plan.nodes {
-        // Writing to a string cannot fail.
         let _ = write!(text, "\n[{section}]\nbind = {address}\n");
         let key = match *command {
             "master" => "data",

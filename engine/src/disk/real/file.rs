@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::map::Map;
 use super::system;
+use super::unsynced::Unsynced;
 use crate::disk::{File, Mapping};
 
 /// What [`File::cached_pages`] counts in.
@@ -24,11 +25,12 @@ const PAGE_LENGTH: u64 = 4096;
 pub(super) struct RealFile {
     file: fs::File,
     delay: Duration,
+    pub(super) unsynced: Unsynced,
 }
 
 impl RealFile {
     pub(super) fn new(file: fs::File, delay: Duration) -> Self {
-        Self { file, delay }
+        Self { file, delay, unsynced: Unsynced::unknown() }
     }
 }
 
@@ -57,19 +59,26 @@ impl File for RealFile {
         loop {
             match self.file.write_at(data, offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
+                result => {
+                    self.unsynced.written();
+                    return result;
+                }
             }
         }
     }
 
     fn sync(&self) -> io::Result<()> {
+        let covered = self.unsynced.begin_sync();
         self.file.sync_data()?;
+        self.unsynced.synced(covered);
         thread::sleep(self.delay);
         Ok(())
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)
+        let result = self.file.set_len(length);
+        self.unsynced.written();
+        result
     }
 
     fn map(&self, length: usize) -> io::Result<Mapping> {

@@ -9,6 +9,7 @@ mod file;
 mod map;
 mod system;
 mod threads;
+mod unsynced;
 mod uring;
 mod vectors;
 

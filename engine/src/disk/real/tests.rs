@@ -417,3 +417,56 @@ impl tracing::Subscriber for Log {
 
     fn exit(&self, _: &tracing::span::Id) {}
 }
+
+#[test]
+fn what_is_not_synced_yet_is_known() {
+    for (_place, directory) in directories(Duration::ZERO) {
+        let file = directory.open("file", Access::CreateNew).unwrap();
+        let mut queue = directory.queue().unwrap();
+        let mut write = |offset, sync| {
+            let data = vec![Bytes::from_static(b"some"), Bytes::from_static(b"data")];
+            queue.submit(1, Request::Write { file: Arc::clone(&file), offset, data, sync });
+            assert!(matches!(finish(&mut *queue).result, Ok(Done::Written(8))));
+        };
+        let is_synced = || unsynced::Unsynced::of(&file).is_none();
+        assert!(!is_synced(), "nobody knows what was written before");
+        write(0, Sync::Data);
+        assert!(is_synced());
+        write(8, Sync::Data);
+        assert!(is_synced());
+        write(16, Sync::None);
+        assert!(!is_synced());
+        write(24, Sync::Data);
+        assert!(is_synced(), "all of the file was");
+        file.write_at(b"data", 32).unwrap();
+        assert!(!is_synced());
+        file.sync().unwrap();
+        assert!(is_synced());
+        file.set_length(20).unwrap();
+        assert!(!is_synced());
+        write(4000, Sync::Data);
+        assert!(is_synced());
+        write(8000, Sync::Data);
+        assert_eq!(file.length().unwrap(), 8008);
+        let mut bytes = [0; 8];
+        file.read_at(&mut bytes, 8000).unwrap();
+        assert_eq!(&bytes, b"somedata");
+    }
+}
+
+/// A write that is to sync is tried again as two steps: then it is known which one failed.
+#[test]
+fn a_full_disk_is_told_where_a_write_is_to_sync() {
+    if !std::path::Path::new("/dev/full").exists() {
+        return;
+    }
+    for (place, directory) in directories(Duration::ZERO) {
+        std::os::unix::fs::symlink("/dev/full", place.path().join("full")).unwrap();
+        let file = directory.open("full", Access::ReadWrite).unwrap();
+        unsynced::Unsynced::of(&file).synced(1);
+        let mut queue = directory.queue().unwrap();
+        queue.submit(1, write(&file, vec![Bytes::from_static(b"data")], Sync::Data));
+        let error = finish(&mut *queue).result.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::event::Event;
 use super::system;
+use super::unsynced::Unsynced;
 use super::vectors::Vectors;
 use crate::disk::{Completion, Done, File, Queue, Request, Sync, SyncFailed, Wait};
 
@@ -178,7 +179,9 @@ fn perform(request: Request) -> io::Result<Done> {
     match request {
         Request::Write { file, offset, data, sync } => {
             let vectors = Vectors::new(data);
-            let written = write(file.as_ref(), &vectors, offset)?;
+            let written = write(file.as_ref(), &vectors, offset);
+            Unsynced::of(&file).written();
+            let written = written?;
             if sync == Sync::Data && vectors.is_whole() && written == vectors.length() {
                 file.sync().map_err(SyncFailed::wrap)?;
             }

@@ -10,8 +10,10 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, FsyncFlags, Timespec};
 
 use crate::disk::real::system;
+use crate::disk::real::unsynced::Unsynced;
 use crate::disk::real::vectors::{CALL_LENGTH_MAX, Vectors};
 use crate::disk::{Done, File, Request, Sync, SyncFailed};
+use crate::error::is_full;
 
 /// Entries of one operation at most: write, sync, delay.
 pub(super) const CHAIN_LENGTH_MAX: usize = 3;
@@ -60,9 +62,13 @@ pub(super) enum Outcome {
 
 /// A request on its way, with all memory that the kernel reads or writes for it.
 ///
-/// The entries of a write with a sync are linked: the kernel begins the sync when the write has
-/// succeeded in full, and cancels it where the write failed or was short. All entries complete,
-/// cancelled or not.
+/// A write with a sync is one entry (`RWF_DSYNC`) if nothing else of the file waits for a sync: a
+/// thread of the kernel does both without coming back in between, which saves two changes of
+/// threads. It syncs no more than it writes.
+///
+/// Otherwise its entries are linked: the kernel begins the sync when the write has succeeded in
+/// full, and cancels it where the write failed or was short. All entries complete, cancelled or
+/// not.
 pub(super) struct Operation {
     /// The token of the request.
     pub(super) token: u64,
@@ -70,10 +76,24 @@ pub(super) struct Operation {
     pub(super) pending: usize,
     work: Work,
     /// Keeps the descriptor open.
-    _file: Arc<dyn File>,
+    file: Arc<dyn File>,
     descriptor: RawFd,
+    means: Means,
+    /// What a sync of the whole file covers.
+    covered: u64,
     transferred: i32,
     synced: i32,
+}
+
+/// How a write is synced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Means {
+    /// To be chosen.
+    Any,
+    /// With the write, in one entry.
+    OneEntry,
+    /// In an entry of its own: as one, it failed in a way that does not tell what was wrong.
+    TwoEntries,
 }
 
 enum Work {
@@ -109,7 +129,9 @@ impl Operation {
             }
         };
         let descriptor = file.descriptor().expect("queues serve files of their own disk");
-        Ok(Self { token, pending: 0, work, _file: file, descriptor, transferred: 0, synced: 0 })
+        let (means, covered) = (Means::Any, 0);
+        let (pending, transferred, synced) = (0, 0, 0);
+        Ok(Self { token, pending, work, file, descriptor, means, covered, transferred, synced })
     }
 
     /// The entries to start, at most [`CHAIN_LENGTH_MAX`], each with its stage. They point into
@@ -117,20 +139,27 @@ impl Operation {
     pub(super) fn entries(&mut self, delay: Option<&Timespec>) -> Vec<(Stage, Entry)> {
         let descriptor = Fd(self.descriptor);
         let mut chain = Vec::with_capacity(CHAIN_LENGTH_MAX);
+        let unsynced = Unsynced::of(&self.file);
+        self.covered = unsynced.begin_sync();
         let syncs = match &mut self.work {
             Work::Write { vectors, offset, sync } => {
                 let array = vectors.array();
                 let count = u32::try_from(array.len()).expect("Vectors bounds the array");
-                let write = opcode::Writev::new(descriptor, array.as_ptr(), count);
-                let write = write.offset(*offset).build();
-                chain.push((
-                    Stage::Transfer,
-                    match vectors.length() >= ELSEWHERE_LENGTH_MIN {
-                        true => write.flags(Flags::ASYNC),
-                        false => write,
-                    },
-                ));
-                *sync == Sync::Data && vectors.is_whole()
+                let write = opcode::Writev::new(descriptor, array.as_ptr(), count).offset(*offset);
+                let syncs = *sync == Sync::Data && vectors.is_whole();
+                if syncs && self.means != Means::TwoEntries && unsynced.is_none() {
+                    self.means = Means::OneEntry;
+                    let write = write.rw_flags(libc::RWF_DSYNC).build().flags(Flags::ASYNC);
+                    chain.push((Stage::Transfer, write));
+                } else {
+                    self.means = Means::TwoEntries;
+                    let write = match vectors.length() >= ELSEWHERE_LENGTH_MIN {
+                        true => write.build().flags(Flags::ASYNC),
+                        false => write.build(),
+                    };
+                    chain.push((Stage::Transfer, write));
+                }
+                syncs
             }
             Work::Sync => true,
             Work::Read { buffer, length, offset } => {
@@ -145,8 +174,10 @@ impl Operation {
             }
         };
         if syncs {
-            let sync = opcode::Fsync::new(descriptor).flags(FsyncFlags::DATASYNC);
-            chain.push((Stage::Sync, sync.build()));
+            if self.means != Means::OneEntry {
+                let sync = opcode::Fsync::new(descriptor).flags(FsyncFlags::DATASYNC);
+                chain.push((Stage::Sync, sync.build()));
+            }
             if let Some(delay) = delay {
                 chain.push((Stage::Delay, opcode::Timeout::new(delay).build()));
             }
@@ -173,13 +204,31 @@ impl Operation {
     /// What became of it, when nothing is pending.
     pub(super) fn outcome(&mut self) -> Outcome {
         assert!(self.pending == 0, "the kernel is still at it");
+        let unsynced = Unsynced::of(&self.file);
         let transferred = match usize::try_from(self.transferred) {
             Ok(count) => count,
-            Err(_) => return failure(self.transferred),
+            Err(_) => {
+                if matches!(self.work, Work::Write { .. }) {
+                    unsynced.written();
+                }
+                let outcome = failure(self.transferred);
+                let is_unclear = self.means == Means::OneEntry && is_unclear(&outcome);
+                if is_unclear {
+                    self.means = Means::TwoEntries;
+                    return Outcome::Again;
+                }
+                return outcome;
+            }
         };
         match &mut self.work {
             Work::Write { vectors, sync, .. } => {
                 let is_whole = vectors.is_whole() && transferred == vectors.length();
+                let is_synced = is_whole && *sync == Sync::Data && self.synced >= 0;
+                match self.means {
+                    Means::OneEntry => {}
+                    _ if is_synced => unsynced.synced(self.covered),
+                    _ => unsynced.written(),
+                }
                 if is_whole && *sync == Sync::Data && self.synced < 0 {
                     return match failure(self.synced) {
                         Outcome::Over(Err(error)) => Outcome::Over(Err(SyncFailed::wrap(error))),
@@ -189,7 +238,10 @@ impl Operation {
                 Outcome::Over(Ok(Done::Written(transferred)))
             }
             Work::Sync if self.synced < 0 => failure(self.synced),
-            Work::Sync => Outcome::Over(Ok(Done::Synced)),
+            Work::Sync => {
+                unsynced.synced(self.covered);
+                Outcome::Over(Ok(Done::Synced))
+            }
             Work::Read { buffer, length, .. } => {
                 let filled = buffer.len() + transferred;
                 assert!(filled <= *length, "more was read than was asked for");
@@ -203,6 +255,14 @@ impl Operation {
             }
         }
     }
+}
+
+/// Whether a write that was to sync may have failed in either, or may not be possible as one: the
+/// bytes are written again, and then synced, which tells.
+fn is_unclear(outcome: &Outcome) -> bool {
+    let Outcome::Over(Err(error)) = outcome else { return false };
+    let is_refused = matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL));
+    is_refused || is_full(error)
 }
 
 /// What a negative result means.
