@@ -75,10 +75,12 @@ impl Storage {
         self.unwritten.first_waits = Some((step, self.now + RETRY_INTERVAL));
     }
 
-    /// What the master waits for was not written, since there is no space.
+    /// What the master waits for was not written, since there is no space. If that master is gone,
+    /// nothing waits for it any more.
     pub(crate) fn not_edited(&mut self, token: u64, step: MasterStep) {
-        if self.unwritten.first.as_ref().is_some_and(|(first, _)| *first == token) {
-            self.first_is_full(step);
+        match self.unwritten.first.as_ref().is_some_and(|(first, _)| *first == token) {
+            true => self.first_is_full(step),
+            false => self.inbox.unblock(token),
         }
     }
 

@@ -19,8 +19,8 @@ use tests::sim::{Batch, Profile, Setting, Tracing, run};
 /// cluster without any storage did not say whom it waits for, a master that had lost its log began
 /// a transaction again that storages had voted for, a storage told its master of locks that were
 /// not durable, a commit in doubt was completed where there is data before it was where it can be
-/// asked for (twice).
-const NAMED: [(u64, Profile); 9] = [
+/// asked for (twice), what a lost master waited for found no space, and the next one waited for ever.
+const NAMED: [(u64, Profile); 10] = [
     (5, Profile::Quiet),
     (2, Profile::Network),
     (3, Profile::All),
@@ -30,6 +30,7 @@ const NAMED: [(u64, Profile); 9] = [
     (50047, Profile::All),
     (85721, Profile::All),
     (967_535_835, Profile::All),
+    (504_549, Profile::All),
 ];
 /// How long fresh seeds are run, in minutes.
 const MINUTES: u64 = 2;

@@ -185,3 +185,31 @@ fn a_signal_ends_it_in_good_order() {
     let expected = Message::AnswerLockedTransactions { transactions: in_doubt };
     assert_eq!(world.ask_master(&Message::AskLockedTransactions {}), expected);
 }
+
+#[test]
+fn what_a_lost_master_waited_for_blocks_nobody_when_it_finds_no_space() {
+    let mut world = World::operating();
+    let client = world.client();
+    world.commit(client, 100, 1, 0);
+    world.hold_disk(true);
+    world.post(client, &store(ttid(200), oid(2), tid(0), &"y".repeat(300_000)));
+    world.post(client, &vote(ttid(200), &[oid(2)]));
+    // The answer has to wait for the vote before it, which has no place on the disk.
+    let first = world.master();
+    world.cut(first);
+    world.join();
+    world.send_table(1, rows(model::CellState::UpToDate));
+    let second = world.master();
+    world.post(second, &Message::AskLockedTransactions {});
+    let disk = world.disk.clone();
+    disk.set_capacity(Some(disk.allocated_bytes()));
+    world.cut(second);
+    disk.hold_requests(false);
+    world.settle_until(|_| disk.outstanding() == 0);
+    disk.set_capacity(None);
+    world.hold_disk(false);
+    world.join();
+    world.send_table(1, rows(model::CellState::UpToDate));
+    let none = Message::AnswerLockedTransactions { transactions: OrderedMap::default() };
+    assert_eq!(world.ask_master(&Message::AskLockedTransactions {}), none);
+}
