@@ -19,7 +19,8 @@ use tests::sim::{Batch, Profile, Setting, Tracing, run};
 /// cluster without any storage did not say whom it waits for, a master that had lost its log began
 /// a transaction again that storages had voted for, a storage told its master of locks that were
 /// not durable, a commit in doubt was completed where there is data before it was where it can be
-/// asked for (twice), what a lost master waited for found no space, and the next one waited for ever.
+/// asked for (twice), what a lost master waited for found no space, and the next one waited for
+/// ever.
 const NAMED: [(u64, Profile); 10] = [
     (5, Profile::Quiet),
     (2, Profile::Network),
