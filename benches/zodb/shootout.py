@@ -19,7 +19,7 @@ def run(measured, directory, objects, failed):
         os.path.join(os.path.dirname(sys.executable), "zodbshootout"),
         "--include-mapping", "false", "--threads", "shared", "-c", "1",
         # One turn a value: it would take many of a slow storage until it knows how many to take.
-        "--object-counts", str(objects), "-p", "1", "-n", "7", "-w", "1", "-l", "1", "-q",
+        "--object-counts", str(objects), "-p", "1", "-n", "3", "-w", "1", "-l", "1", "-q",
         "-o", output,
         path, *KINDS,
     ]
@@ -38,7 +38,7 @@ def run(measured, directory, objects, failed):
         return means(json.load(file), measured)
 
 
-TIMEOUT = 1200
+TIMEOUT = 3600
 """Seconds for all of it."""
 
 

@@ -5,8 +5,8 @@
 //! carry out its requests in any order.
 //!
 //! What all implementations promise: a write that completed is seen by every later read; it
-//! survives a crash once a later [`File::sync`] (or [`Request::Write`] with [`Sync::Data`]) of
-//! that file completed; a created, renamed or removed name survives a crash once a later
+//! survives a crash once a later [`File::sync`] (or [`Request::Write`] with [`Sync::Data`]) by the
+//! same [`File`] completed; a created, renamed or removed name survives a crash once a later
 //! [`Disk::sync_directory`] completed. Nothing else survives for sure. A write may be short.
 
 pub mod memory;

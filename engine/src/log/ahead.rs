@@ -23,12 +23,13 @@ const PAGE_LENGTH: u64 = 4096;
 pub(super) struct Ahead {
     /// Made when first wanted, and only ever read: no memory is touched.
     zeros: Bytes,
-    /// There was no space for it, in this segment.
+    /// There was no space for it.
     was_refused: bool,
 }
 
 impl Ahead {
-    pub(super) fn begin_segment(&mut self) {
+    /// There may be space again: the segment is a new one, or the disk is no longer full.
+    pub(super) fn try_again(&mut self) {
         self.was_refused = false;
     }
 

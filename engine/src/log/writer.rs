@@ -189,6 +189,7 @@ impl<Op> LogWriter<Op> {
     /// There is space again.
     pub(crate) fn leave_full(&mut self) {
         self.full = false;
+        self.ahead.try_again();
     }
 
     /// Bytes that were taken and are not written yet.
@@ -387,7 +388,7 @@ impl<Op> LogWriter<Op> {
                 end: HEADER_LENGTH as u64,
                 allocated: prepared.allocated,
             };
-            self.ahead.begin_segment();
+            self.ahead.try_again();
             let before = self.active.replace(next);
             self.to_sync.extend(before.map(|active| (active.segment, end)));
         }

@@ -26,11 +26,14 @@ pub(super) struct RealFile {
     file: fs::File,
     delay: Duration,
     pub(super) unsynced: Unsynced,
+    /// The file system syncs writes that ask for it.
+    pub(super) syncs_with_writes: bool,
 }
 
 impl RealFile {
     pub(super) fn new(file: fs::File, delay: Duration) -> Self {
-        Self { file, delay, unsynced: Unsynced::unknown() }
+        let syncs_with_writes = system::syncs_with_writes(file.as_fd());
+        Self { file, delay, unsynced: Unsynced::unknown(), syncs_with_writes }
     }
 }
 

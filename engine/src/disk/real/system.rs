@@ -87,6 +87,24 @@ pub(super) fn free_bytes(file: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(answer.f_bavail.saturating_mul(answer.f_frsize))
 }
 
+/// Whether a write with `RWF_DSYNC` is synced when it completes. The flag is the file system's to
+/// obey, and one that does not know it (9p, FUSE without a cache) writes and says nothing: so these
+/// are only those whose sources do.
+pub(super) fn syncs_with_writes(file: BorrowedFd<'_>) -> bool {
+    let mut answer = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    let told = retried(|| {
+        // SAFETY: `answer` is memory for one `statfs`.
+        let code = unsafe { libc::fstatfs(file.as_raw_fd(), answer.as_mut_ptr()) };
+        libc::ssize_t::try_from(code).expect("a C int fits")
+    });
+    if told.is_err() {
+        return false;
+    }
+    // SAFETY: `fstatfs` succeeded, so it filled the structure.
+    let kind = unsafe { answer.assume_init() }.f_type;
+    [libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC, libc::BTRFS_SUPER_MAGIC].contains(&kind)
+}
+
 /// An error where this process may not create names in the directory.
 pub(super) fn check_writable(directory: BorrowedFd<'_>) -> io::Result<()> {
     let mode = libc::W_OK | libc::X_OK;

@@ -1,4 +1,5 @@
-//! Whether a file has writes that no sync has followed.
+//! Whether a file has writes that no sync has followed, of those by one handle: a file is written
+//! by one.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -22,9 +23,7 @@ impl Unsynced {
 
     /// Of a file of a queue.
     pub(super) fn of(file: &Arc<dyn File>) -> &Self {
-        let file: &dyn Any = file.as_ref();
-        let file = file.downcast_ref::<RealFile>().expect("queues serve files of their own disk");
-        &file.unsynced
+        &real(file).unsynced
     }
 
     /// A write has completed, in full or not.
@@ -47,4 +46,15 @@ impl Unsynced {
         let synced = self.synced.load(Ordering::SeqCst);
         synced == self.written.load(Ordering::SeqCst)
     }
+}
+
+/// Whether a write of a file can sync all that a sync of the file would.
+pub(super) fn syncs_with_write(file: &Arc<dyn File>) -> bool {
+    let file = real(file);
+    file.syncs_with_writes && file.unsynced.is_none()
+}
+
+fn real(file: &Arc<dyn File>) -> &RealFile {
+    let file: &dyn Any = file.as_ref();
+    file.downcast_ref().expect("queues serve files of their own disk")
 }

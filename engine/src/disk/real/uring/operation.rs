@@ -10,7 +10,7 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, FsyncFlags, Timespec};
 
 use crate::disk::real::system;
-use crate::disk::real::unsynced::Unsynced;
+use crate::disk::real::unsynced::{Unsynced, syncs_with_write};
 use crate::disk::real::vectors::{CALL_LENGTH_MAX, Vectors};
 use crate::disk::{Done, File, Request, Sync, SyncFailed};
 use crate::error::is_full;
@@ -62,9 +62,9 @@ pub(super) enum Outcome {
 
 /// A request on its way, with all memory that the kernel reads or writes for it.
 ///
-/// A write with a sync is one entry (`RWF_DSYNC`) if nothing else of the file waits for a sync: a
-/// thread of the kernel does both without coming back in between, which saves two changes of
-/// threads. It syncs no more than it writes.
+/// A write with a sync is one entry (`RWF_DSYNC`) if nothing else of the file waits for a sync, and
+/// the file system obeys: a thread of the kernel does both without coming back in between, which
+/// saves two changes of threads. It syncs no more than it writes.
 ///
 /// Otherwise its entries are linked: the kernel begins the sync when the write has succeeded in
 /// full, and cancels it where the write failed or was short. All entries complete, cancelled or
@@ -139,15 +139,14 @@ impl Operation {
     pub(super) fn entries(&mut self, delay: Option<&Timespec>) -> Vec<(Stage, Entry)> {
         let descriptor = Fd(self.descriptor);
         let mut chain = Vec::with_capacity(CHAIN_LENGTH_MAX);
-        let unsynced = Unsynced::of(&self.file);
-        self.covered = unsynced.begin_sync();
+        self.covered = Unsynced::of(&self.file).begin_sync();
         let syncs = match &mut self.work {
             Work::Write { vectors, offset, sync } => {
                 let array = vectors.array();
                 let count = u32::try_from(array.len()).expect("Vectors bounds the array");
                 let write = opcode::Writev::new(descriptor, array.as_ptr(), count).offset(*offset);
                 let syncs = *sync == Sync::Data && vectors.is_whole();
-                if syncs && self.means != Means::TwoEntries && unsynced.is_none() {
+                if syncs && self.means != Means::TwoEntries && syncs_with_write(&self.file) {
                     self.means = Means::OneEntry;
                     let write = write.rw_flags(libc::RWF_DSYNC).build().flags(Flags::ASYNC);
                     chain.push((Stage::Transfer, write));
