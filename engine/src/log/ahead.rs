@@ -13,8 +13,8 @@ use crate::disk::Sync;
 
 /// How many zeros at most: what some hundred small commits fill, and one write more does not feel.
 const LENGTH: usize = 256 << 10;
-/// Groups from this length on bear the journal's commit themselves.
-const GROUP_LENGTH_MAX: u64 = 32 << 10;
+/// Groups from this length on bear the journal's commit themselves: to write twice costs as much.
+const GROUP_LENGTH_MAX: u64 = 8 << 10;
 /// Where allocation ends: at the end of a page.
 const PAGE_LENGTH: u64 = 4096;
 
