@@ -90,6 +90,10 @@ impl Worker {
             }
             match engine.take_idle_job() {
                 Some(job) => self.give(job),
+                // It had found the disk full before, and still does.
+                None if engine.has_work() && engine.background_failed => {
+                    return Err(Error::Full { file: engine.disk.path("") });
+                }
                 None if engine.has_work() => {
                     engine.poll(crate::disk::Wait::Yes)?;
                 }
