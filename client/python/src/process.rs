@@ -18,9 +18,9 @@ static WAITING: Mutex<Waiting> = Mutex::new(Waiting { calls: 0, at_end: 0 });
 static IDLE: Condvar = Condvar::new();
 
 struct Waiting {
-    /// Calls.
+    /// Calls under way.
     calls: usize,
-    /// Threads that wait until there are no calls: it costs something to wake even nobody.
+    /// Threads that wait until there are none: to wake nobody is a call of the system all the same.
     at_end: usize,
 }
 

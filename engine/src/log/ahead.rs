@@ -21,7 +21,7 @@ const PAGE_LENGTH: u64 = 4096;
 /// What a log has to write ahead.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    /// Made when first wanted, and only ever read: no memory is touched.
+    /// Made when first wanted; groups share it.
     zeros: Bytes,
     /// There was no space for it.
     was_refused: bool,

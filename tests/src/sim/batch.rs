@@ -1,6 +1,7 @@
 //! Many runs, one after the other on each processor.
 #![expect(clippy::disallowed_methods, reason = "how long it may run is in minutes")]
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -141,7 +142,7 @@ fn run_all(batch: &Batch) -> bool {
     shared.sum.print(begin.elapsed());
     let Some((setting, broken)) = shared.failed else {
         let is_enough = shared.sum.runs >= COVERING_RUNS && batch.profile == Profile::All;
-        return !is_enough || is_covered(&shared.coverage);
+        return !is_enough || is_covered(&shared.coverage, &shared.unexpected);
     };
     println!("seed {} broken: {broken}\n  {setting}", setting.seed);
     if batch.explains {
@@ -162,6 +163,8 @@ struct Work<'a> {
 struct Shared {
     sum: Sum,
     coverage: Coverage,
+    /// The first seed that reached what cannot be reached, by what it is.
+    unexpected: BTreeMap<String, u64>,
     /// The first setting that broke a rule, by its seed.
     failed: Option<(Setting, Broken)>,
 }
@@ -186,6 +189,10 @@ impl Work<'_> {
             let outcome = run::run(&setting, self.batch.tracing);
             let mut shared = self.lock();
             shared.sum.add(&outcome.figures);
+            for point in outcome.coverage.unexpected() {
+                let first = shared.unexpected.entry(point).or_insert(seed);
+                *first = seed.min(*first);
+            }
             shared.coverage.add(outcome.coverage);
             if let Some(broken) = outcome.broken
                 && shared.failed.as_ref().is_none_or(|(before, _)| before.seed > seed)
@@ -198,13 +205,13 @@ impl Work<'_> {
 
 /// Prints what no run has reached, and what could not be reached and was. Whether there is nothing
 /// of the kind.
-fn is_covered(coverage: &Coverage) -> bool {
-    let (missing, unexpected) = (coverage.missing(), coverage.unexpected());
+fn is_covered(coverage: &Coverage, unexpected: &BTreeMap<String, u64>) -> bool {
+    let missing = coverage.missing();
     for point in &missing {
         println!("not reached: {point}");
     }
-    for point in &unexpected {
-        println!("reached, although it is said that it cannot be: {point}");
+    for (point, seed) in unexpected {
+        println!("reached by seed {seed}, although it is said that it cannot be: {point}");
     }
     missing.is_empty() && unexpected.is_empty()
 }

@@ -92,7 +92,8 @@ enum Means {
     Any,
     /// With the write, in one entry.
     OneEntry,
-    /// In an entry of its own: as one, it failed in a way that does not tell what was wrong.
+    /// In an entry of its own, for good: there was more to sync, or as one it failed in a way that
+    /// does not tell what was wrong.
     TwoEntries,
 }
 
