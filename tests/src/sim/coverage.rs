@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use model::{CellState, ClusterState, Nid, NodeState, NodeType, PartitionId};
+use model::{CellState, ClusterState, Nid, NodeState, NodeType, PartitionId, PartitionTableId};
 use net::{Message, NodeInformation};
 
 use crate::world::Witness;
@@ -36,6 +36,8 @@ pub struct Coverage {
 struct Watch {
     cluster: Option<ClusterState>,
     nodes: BTreeMap<Nid, NodeState>,
+    /// The last table that was told of, and its cells.
+    table: Option<PartitionTableId>,
     cells: BTreeMap<(PartitionId, Nid), CellState>,
     triggers: Triggers,
 }
@@ -58,14 +60,22 @@ impl Coverage {
             Message::Error { code, .. } => self.count(points::error(*code)),
             Message::NotifyClusterInformation { state } => self.cluster_state(*state),
             Message::NotifyNodeInformation { nodes, .. } => self.node_states(nodes),
-            Message::SendPartitionTable { rows, .. } => {
+            Message::SendPartitionTable { table_id, rows, .. } => {
+                let is_older = *table_id < self.watch.table;
+                self.watch.table = *table_id;
                 for (partition, row) in (0..).map(PartitionId::new).zip(rows) {
                     for cell in row {
+                        // The later one was nowhere but in the log that a master has lost, nor was
+                        // anything committed with it: nothing of it has happened.
+                        if is_older {
+                            self.watch.cells.insert((partition, cell.nid), cell.state);
+                        }
                         self.cell_state(partition, cell.nid, cell.state);
                     }
                 }
             }
-            Message::NotifyPartitionChanges { changes, .. } => {
+            Message::NotifyPartitionChanges { table_id, changes, .. } => {
+                self.watch.table = Some(*table_id);
                 for change in changes {
                     self.cell_state(change.partition, change.nid, change.state);
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::Ttid;
+use model::{Cell, CellState, Nid, NodeType, PartitionTableId, Ttid};
 use net::{ErrorCode, Message};
 
 use super::reach::{UNREACHABLE, matches};
@@ -55,4 +55,22 @@ fn what_passes_is_counted() {
     assert_eq!(count, Some(("packet NotifyUnlockInformation M > S", 2)));
     all.packet("M1", "S1", &Message::Truncate { tid: model::Tid::ZERO });
     assert_eq!(all.unexpected(), ["packet Truncate M > S"]);
+}
+
+#[test]
+fn a_table_that_was_forgotten_did_not_change_back() {
+    let mut coverage = Coverage::default();
+    let mut send = |table_id: u64, state| {
+        let cell = Cell { nid: Nid::of(NodeType::Storage, 1), state };
+        let table_id = Some(PartitionTableId::new(table_id));
+        let table = Message::SendPartitionTable { table_id, replicas: 0, rows: vec![vec![cell]] };
+        coverage.packet("M1", "S1", &table);
+        coverage.unexpected()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(send(2, CellState::UpToDate), none);
+    assert_eq!(send(3, CellState::OutOfDate), none);
+    assert_eq!(send(2, CellState::UpToDate), none);
+    assert_eq!(send(3, CellState::OutOfDate), none);
+    assert_eq!(send(4, CellState::UpToDate), ["cell OUT_OF_DATE > UP_TO_DATE"]);
 }
