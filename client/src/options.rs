@@ -25,6 +25,10 @@ pub struct ClientOptions {
     /// Bytes of memory for objects that are kept for those who ask again; 0: none are. With a
     /// cache, loads that ask the same at the same time are one request.
     pub cache_bytes: u64,
+    /// How long a thread that waits for an answer asks the system for it again and again before it
+    /// sleeps, while answers mostly come within that time; zero: not at all. That takes a processor
+    /// that would wait otherwise, and saves what it takes to wake the thread.
+    pub busy_poll: Duration,
     /// Of the choice of storages to read from.
     pub seed: u64,
 }
@@ -51,6 +55,7 @@ impl ClientOptions {
             avoid_delay: Duration::from_secs(600),
             transaction_bytes_max: 16 << 20,
             cache_bytes: 0,
+            busy_poll: Duration::from_micros(50),
             seed: 0,
         }
     }

@@ -11,6 +11,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use model::Now;
 
 use crate::address::Address;
+use crate::busy_poll::BusyPoll;
 use crate::clock;
 use crate::event::{Action, Event, Machine, Signal};
 use crate::links::{LinkId, Links};
@@ -88,9 +89,8 @@ pub struct EventLoop {
     /// How many connections were accepted so far.
     accepted_count: u64,
     stalls: Stalls,
-    /// How long the system is asked again and again, after there was something, before it may let
-    /// the thread sleep.
-    busy_poll: Duration,
+    busy_poll: BusyPoll,
+    is_busy_poll_paused: bool,
     /// When the system last told of events.
     now: Now,
 }
@@ -113,7 +113,8 @@ impl EventLoop {
             poll,
             accepted_count: 0,
             stalls: Stalls::default(),
-            busy_poll: Duration::ZERO,
+            busy_poll: BusyPoll::fixed(Duration::ZERO),
+            is_busy_poll_paused: false,
             now: clock::now(),
         })
     }
@@ -171,7 +172,20 @@ impl EventLoop {
     /// the thread sleep: who comes within that time need not wait until it is awake. That takes a
     /// processor of its own. Not at all by default.
     pub fn set_busy_poll(&mut self, time: Duration) {
-        self.busy_poll = time;
+        self.busy_poll = BusyPoll::fixed(time);
+    }
+
+    /// Before any wait, asks the system for events for so long before it lets the thread sleep, as
+    /// long as something mostly comes within that time: for who waits for answers. Where it does
+    /// not, it is tried now and then.
+    pub fn set_adaptive_busy_poll(&mut self, time: Duration) {
+        self.busy_poll = BusyPoll::adaptive(time);
+    }
+
+    /// Whether the thread is to sleep at once for now: where several answers are on their way it
+    /// takes less to take them together.
+    pub fn pause_busy_poll(&mut self, paused: bool) {
+        self.is_busy_poll_paused = paused;
     }
 
     /// How long the loop was away from its sockets so far.
@@ -265,21 +279,30 @@ impl EventLoop {
     }
 
     /// Waits until the system tells of events, but not longer than `wait`, from `moment` on. It
-    /// stays awake for the first part of it if there were events the last time.
+    /// may stay awake for the first part of it.
     fn wait_for_events(&mut self, mut wait: Option<Duration>, moment: Duration) {
-        if !self.busy_poll.is_zero() && !self.events.is_empty() {
-            let awake = self.busy_poll.min(wait.unwrap_or(Duration::MAX));
-            loop {
-                self.ask_for_events(Some(Duration::ZERO));
-                let passed = clock::monotonic().saturating_sub(moment);
-                if !self.events.is_empty() || wait.is_some_and(|wait| wait <= passed) {
-                    return;
-                }
-                if passed >= awake {
-                    wait = wait.map(|wait| wait - passed);
-                    break;
-                }
+        let was_idle = self.events.is_empty();
+        let awake = match wait {
+            Some(Duration::ZERO) => Duration::ZERO,
+            _ if self.is_busy_poll_paused => Duration::ZERO,
+            _ => self.busy_poll.begin(was_idle),
+        };
+        while !awake.is_zero() {
+            self.ask_for_events(Some(Duration::ZERO));
+            if !self.events.is_empty() {
+                return self.busy_poll.end(true);
             }
+            let passed = clock::monotonic().saturating_sub(moment);
+            if wait.is_some_and(|wait| wait <= passed) {
+                return;
+            }
+            if passed >= awake {
+                self.busy_poll.end(false);
+                wait = wait.map(|wait| wait - passed);
+                break;
+            }
+            // Whoever else has something to do here goes first.
+            std::thread::yield_now();
         }
         self.ask_for_events(wait);
     }

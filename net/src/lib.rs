@@ -10,6 +10,7 @@
 
 mod address;
 mod bootstrap;
+mod busy_poll;
 mod clock;
 mod closing;
 mod codec;

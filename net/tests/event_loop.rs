@@ -287,6 +287,17 @@ fn deadlines_files_signals_and_threads_end_a_wait() {
 fn a_loop_that_stays_awake_waits_as_long_as_any_and_does_not_call_it_a_stall() {
     let mut event_loop = EventLoop::new().unwrap();
     event_loop.set_busy_poll(Duration::from_millis(10));
+    wait_awake_and_asleep(event_loop);
+    let mut event_loop = EventLoop::new().unwrap();
+    event_loop.set_adaptive_busy_poll(Duration::from_millis(10));
+    wait_awake_and_asleep(event_loop);
+    let mut event_loop = EventLoop::new().unwrap();
+    event_loop.set_adaptive_busy_poll(Duration::from_millis(10));
+    event_loop.pause_busy_poll(true);
+    wait_awake_and_asleep(event_loop);
+}
+
+fn wait_awake_and_asleep(mut event_loop: EventLoop) {
     let mut server = Server::new();
     let waker = event_loop.waker();
     // Shorter than it stays awake, and longer.

@@ -4,6 +4,8 @@ from ZODB.config import BaseConfig
 
 from neolith.storage import Storage
 
+_OPTIONS = ("masters", "name", "path", "cache_size", "read_only", "wait_timeout", "busy_poll_us")
+
 
 class Neolith(BaseConfig):  # type: ignore[misc]
     """A storage as it is configured."""
@@ -11,7 +13,7 @@ class Neolith(BaseConfig):  # type: ignore[misc]
     def open(self) -> Storage:
         options = {
             name: getattr(self.config, name)
-            for name in ("masters", "name", "path", "cache_size", "read_only", "wait_timeout")
+            for name in _OPTIONS
         }
         if options["masters"]:
             options["masters"] = " ".join(options["masters"])

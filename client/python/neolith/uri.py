@@ -16,9 +16,10 @@ def resolve(uri: str) -> tuple[Callable[[], Storage], dict[str, str]]:
 
     ``neolith://master1:port,master2:port/name?options`` is a cluster, ``neolith:///path?options`` a
     directory. Options are ``cache_size`` (bytes, or as ``64MB``), ``read_only``, ``wait_timeout``
-    (seconds, or ``none``), ``storage_cache_size`` (the same as ``cache_size``), and those of
-    ``ZODB.DB`` as zodburi names them: ``connection_pool_size``, ``connection_cache_size``,
-    ``database_name`` and so on. :exc:`ValueError` says what is wrong with the URI.
+    (seconds, or ``none``), ``busy_poll_us`` (microseconds), ``storage_cache_size`` (the same as
+    ``cache_size``), and those of ``ZODB.DB`` as zodburi names them: ``connection_pool_size``,
+    ``connection_cache_size``, ``database_name`` and so on. :exc:`ValueError` says what is wrong
+    with the URI.
     """
     place, options = _parse(uri)
     return lambda: Storage(**place, **options[0]), options[1]
@@ -48,6 +49,7 @@ def _options(uri: str, query: str) -> tuple[dict[str, Any], dict[str, str]]:
         "storage_cache_size": _bytes,
         "read_only": _boolean,
         "wait_timeout": _seconds,
+        "busy_poll_us": int,
     }
     own: dict[str, Any] = {}
     others: dict[str, str] = {}

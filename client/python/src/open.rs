@@ -19,6 +19,9 @@ use crate::storage::Inner;
 /// How often it is looked whether the user interrupts, while a cluster is looked for.
 const SIGNALS_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Whoever waits longer for an answer gains nothing from a thread that is awake.
+const BUSY_POLL_US_MAX: u32 = 1_000_000;
+
 /// Where a database is.
 pub(crate) enum Place {
     Cluster {
@@ -82,7 +85,12 @@ pub(crate) fn open(
     cache_bytes: u64,
     is_read_only: bool,
     wait_timeout_s: Option<f64>,
+    busy_poll_us: u32,
 ) -> PyResult<Inner> {
+    if busy_poll_us > BUSY_POLL_US_MAX {
+        let text = format!("busy_poll_us: {busy_poll_us} is more than {BUSY_POLL_US_MAX}");
+        return Err(PyValueError::new_err(text));
+    }
     let limit = wait_timeout_s.map(Duration::try_from_secs_f64).transpose();
     let limit = limit.map_err(|error| PyValueError::new_err(format!("wait_timeout: {error}")))?;
     let backend = match place {
@@ -91,6 +99,7 @@ pub(crate) fn open(
                 access: if is_read_only { Access::ReadOnly } else { Access::ReadWrite },
                 cache_bytes,
                 master_timeout: limit,
+                busy_poll: Duration::from_micros(busy_poll_us.into()),
                 reconnect_delay: Duration::from_millis(200),
                 ..ClientOptions::new(name.clone(), masters.clone())
             };

@@ -124,8 +124,9 @@ impl Storage {
     #[new]
     #[pyo3(signature = (
         masters=None, name=None, *, path=None, cache_size=67_108_864, read_only=false,
-        wait_timeout=Some(30.0)
+        wait_timeout=Some(30.0), busy_poll_us=50
     ))]
+    #[expect(clippy::too_many_arguments, reason = "Python gives them by name")]
     fn new(
         py: Python<'_>,
         masters: Option<&Bound<'_, PyAny>>,
@@ -134,9 +135,10 @@ impl Storage {
         cache_size: u64,
         read_only: bool,
         wait_timeout: Option<f64>,
+        busy_poll_us: u32,
     ) -> PyResult<Self> {
         let place = Place::new(masters, name, path)?;
-        let inner = open(py, &place, cache_size, read_only, wait_timeout)?;
+        let inner = open(py, &place, cache_size, read_only, wait_timeout, busy_poll_us)?;
         Ok(Self { inner: Some(Box::new(inner)), generation: generation() })
     }
 

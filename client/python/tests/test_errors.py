@@ -48,6 +48,8 @@ class Opening(unittest.TestCase):
             (ValueError, {"masters": [], "name": "site"}),
             (ValueError, {"masters": "h:1", "name": "site", "wait_timeout": -1}),
             (OverflowError, {"masters": "h:1", "name": "site", "cache_size": -1}),
+            (OverflowError, {"masters": "h:1", "name": "site", "busy_poll_us": -1}),
+            (ValueError, {"masters": "h:1", "name": "site", "busy_poll_us": 1_000_001}),
             (TypeError, {"masters": "h:1"}),
             (TypeError, {"masters": "h:1", "name": ""}),
             (TypeError, {"masters": "h:1", "name": "site", "path": "/tmp/x"}),

@@ -326,7 +326,8 @@ class Configuration(StorageTest):
     def test_uri(self):
         masters, name = ",".join(self.cluster.masters), self.cluster.name
         for uri in (
-            f"neolith://{masters}/{name}?cache_size=5MB&wait_timeout=7&connection_pool_size=3",
+            f"neolith://{masters}/{name}?cache_size=5MB&wait_timeout=7&busy_poll_us=0"
+            "&connection_pool_size=3",
             f"neolith://{name}@{masters}?storage_cache_size=0&connection_pool_size=3&read_only=no",
         ):
             factory, options = zodburi.resolve_uri(uri)
@@ -345,6 +346,7 @@ class Configuration(StorageTest):
             "neolith://host:1/name?cache_size=much",
             "neolith://host:1/name?read_only=perhaps",
             "neolith://host:1/name?wait_timeout=soon",
+            "neolith://host:1/name?busy_poll_us=long",
         ):
             with self.subTest(uri), self.assertRaisesRegex(ValueError, "neolith://"):
                 zodburi.resolve_uri(uri)
@@ -361,6 +363,7 @@ class Configuration(StorageTest):
                 name {self.cluster.name}
                 cache-size 5MB
                 wait-timeout 7
+                busy-poll-us 100
               </neolith>
             </zodb>
         """)

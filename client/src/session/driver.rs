@@ -151,6 +151,11 @@ impl Driver {
         Some(ttid)
     }
 
+    /// Whether several answers are on their way.
+    pub(super) fn waits_for_several(&self) -> bool {
+        self.waiting.len() + self.ahead.asked.len() > 1
+    }
+
     /// Hands over what came of requests. Who does not wait any more is left alone.
     pub(super) fn deliver(&mut self) {
         self.hand_over();

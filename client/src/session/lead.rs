@@ -270,8 +270,9 @@ impl Lead<'_> {
     }
 
     fn turn(&mut self, wait_max: Option<Duration>) {
-        if let Some(Driver { event_loop, client, .. }) = self.driver() {
-            event_loop.turn(client, wait_max);
+        if let Some(driver) = self.driver() {
+            driver.event_loop.pause_busy_poll(driver.waits_for_several());
+            driver.event_loop.turn(&mut driver.client, wait_max);
         }
     }
 
