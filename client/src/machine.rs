@@ -94,6 +94,11 @@ impl Client {
         self.last_tid
     }
 
+    /// Whether several answers are on their way: they may come together.
+    pub(crate) fn awaits_several(&self) -> bool {
+        self.links.ids().flat_map(|link| self.links.asked(link)).nth(1).is_some()
+    }
+
     /// Ends: aborts all transactions, answers all requests with [`Error::Closed`].
     pub fn close(&mut self, now: Now) {
         self.now = now;

@@ -1,7 +1,7 @@
 //! zlib, whose tables of hundreds of kilobytes a thread makes once: making them anew for each
 //! object takes many times what compressing it does.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 
@@ -10,13 +10,14 @@ use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 const LEVEL: i32 = 1;
 /// What decompressed data is taken to be, in multiples of its length, until it is seen.
 const EXPECTED_RATIO: usize = 4;
-/// Room that is given at least.
-const ROOM_MIN: usize = 1 << 10;
+/// Room that a thread keeps for the next time, so that it need not be cleared nor given back.
+const ROOM_KEPT: usize = 64 << 10;
 
 thread_local! {
     static COMPRESSOR: RefCell<Compressor> =
         RefCell::new(Compressor::new(CompressionLvl::new(LEVEL).expect("0 to 12 are levels")));
     static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Compressed data that is shorter than it was; `None` if it would not be.
@@ -33,12 +34,25 @@ pub(crate) fn compress(plain: &[u8]) -> Option<Vec<u8>> {
 
 /// What was compressed, of at most so many bytes; `None` if that is not what it is.
 pub(crate) fn decompress(compressed: &[u8], length_max: usize) -> Option<Vec<u8>> {
-    let mut room = compressed.len().saturating_mul(EXPECTED_RATIO).max(ROOM_MIN).min(length_max);
+    let mut room = compressed.len().saturating_mul(EXPECTED_RATIO);
+    if room <= ROOM_KEPT {
+        let mut kept = ROOM.take();
+        kept.resize(ROOM_KEPT, 0);
+        let length_max = length_max.min(ROOM_KEPT);
+        let length = decompress_to(compressed, &mut kept[..length_max]);
+        let plain = length.map(|length| kept[..length].to_vec());
+        ROOM.set(kept);
+        match plain {
+            Err(DecompressionError::InsufficientSpace) if length_max == ROOM_KEPT => {
+                room = ROOM_KEPT * EXPECTED_RATIO;
+            }
+            plain => return plain.ok(),
+        }
+    }
     loop {
+        room = room.min(length_max);
         let mut plain = vec![0; room];
-        let length = DECOMPRESSOR
-            .with_borrow_mut(|decompressor| decompressor.zlib_decompress(compressed, &mut plain));
-        match length {
+        match decompress_to(compressed, &mut plain) {
             Ok(length) => {
                 plain.truncate(length);
                 // It is kept for long, perhaps.
@@ -46,11 +60,15 @@ pub(crate) fn decompress(compressed: &[u8], length_max: usize) -> Option<Vec<u8>
                 return Some(plain);
             }
             Err(DecompressionError::InsufficientSpace) if room < length_max => {
-                room = room.saturating_mul(EXPECTED_RATIO).min(length_max);
+                room = room.saturating_mul(EXPECTED_RATIO);
             }
             Err(_) => return None,
         }
     }
+}
+
+fn decompress_to(compressed: &[u8], plain: &mut [u8]) -> Result<usize, DecompressionError> {
+    DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.zlib_decompress(compressed, plain))
 }
 
 #[cfg(test)]
@@ -60,7 +78,7 @@ mod tests {
     use flate2::Compression;
     use flate2::read::{ZlibDecoder, ZlibEncoder};
 
-    use super::{compress, decompress};
+    use super::{ROOM_KEPT, compress, decompress};
 
     const MAX: usize = 1 << 20;
 
@@ -99,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_repeats_comes_back_however_small_it_got() {
-        for length in [1 << 10, 1 << 14, MAX - 1, MAX] {
+        for length in [1 << 10, 1 << 14, ROOM_KEPT, ROOM_KEPT + 1, MAX - 1, MAX] {
             let compressed = compress(&vec![7; length]).unwrap();
             assert_eq!(decompress(&compressed, MAX).unwrap(), vec![7; length], "{length}");
         }

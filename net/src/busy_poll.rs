@@ -34,20 +34,33 @@ impl BusyPoll {
         Self { time, habit: Habit::Adaptive { credit: CREDIT_MAX, skipped: 0 } }
     }
 
-    /// For how long to stay awake now; `was_idle` if the last wait ended with nothing.
-    pub(crate) fn begin(&mut self, was_idle: bool) -> Duration {
+    /// For how long to stay awake in a wait that ends after `wait` at the latest; `was_idle` if the
+    /// last one ended with nothing.
+    pub(crate) fn begin(&mut self, was_idle: bool, wait: Option<Duration>) -> Duration {
+        let is_short = wait.is_some_and(|wait| wait < self.time);
         let stays_awake = match &mut self.habit {
             Habit::Fixed => !was_idle,
+            // Nothing would be learned.
+            Habit::Adaptive { .. } if is_short => false,
             Habit::Adaptive { credit: 0, skipped } => {
                 *skipped = (*skipped + 1) % TRIAL_INTERVAL;
                 *skipped == 0
             }
             Habit::Adaptive { .. } => true,
         };
-        if stays_awake { self.time } else { Duration::ZERO }
+        if stays_awake { self.time.min(wait.unwrap_or(self.time)) } else { Duration::ZERO }
     }
 
-    /// Learns whether something came in time.
+    /// Between two looks.
+    pub(crate) fn pause(&self) {
+        match self.habit {
+            Habit::Fixed => std::hint::spin_loop(),
+            // Whoever else has something to do on this processor goes first.
+            Habit::Adaptive { .. } => std::thread::yield_now(),
+        }
+    }
+
+    /// Learns whether something was there in time, or the thread could as well have slept.
     pub(crate) fn end(&mut self, came: bool) {
         if let Habit::Adaptive { credit, .. } = &mut self.habit {
             *credit = match came {
@@ -68,7 +81,7 @@ mod tests {
     fn awake(busy_poll: &mut BusyPoll, waits: u32, mut comes: impl FnMut(u32) -> bool) -> u32 {
         let mut count = 0;
         for wait in 0..waits {
-            if !busy_poll.begin(true).is_zero() {
+            if !busy_poll.begin(true, None).is_zero() {
                 busy_poll.end(comes(wait));
                 count += 1;
             }
@@ -80,11 +93,22 @@ mod tests {
     fn what_is_fixed_depends_on_the_last_wait_only() {
         let mut busy_poll = BusyPoll::fixed(TIME);
         for came in [true, false, false, false, false, false] {
-            assert_eq!(busy_poll.begin(false), TIME);
-            assert_eq!(busy_poll.begin(true), Duration::ZERO);
+            assert_eq!(busy_poll.begin(false, None), TIME);
+            assert_eq!(busy_poll.begin(false, Some(TIME / 2)), TIME / 2);
+            assert_eq!(busy_poll.begin(true, None), Duration::ZERO);
             busy_poll.end(came);
         }
-        assert_eq!(BusyPoll::fixed(Duration::ZERO).begin(false), Duration::ZERO);
+        assert_eq!(BusyPoll::fixed(Duration::ZERO).begin(false, None), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_ends_soon_anyway_takes_no_trial() {
+        let mut busy_poll = BusyPoll::adaptive(TIME);
+        assert_eq!(awake(&mut busy_poll, 4, |_| false), 4);
+        for _ in 0..10 * TRIAL_INTERVAL {
+            assert_eq!(busy_poll.begin(true, Some(TIME / 2)), Duration::ZERO);
+        }
+        assert_eq!(awake(&mut busy_poll, TRIAL_INTERVAL, |_| false), 1);
     }
 
     #[test]

@@ -282,28 +282,24 @@ impl EventLoop {
     /// may stay awake for the first part of it.
     fn wait_for_events(&mut self, mut wait: Option<Duration>, moment: Duration) {
         let was_idle = self.events.is_empty();
-        let awake = match wait {
-            Some(Duration::ZERO) => Duration::ZERO,
-            _ if self.is_busy_poll_paused => Duration::ZERO,
-            _ => self.busy_poll.begin(was_idle),
+        let awake = match self.is_busy_poll_paused {
+            true => Duration::ZERO,
+            false => self.busy_poll.begin(was_idle, wait),
         };
-        while !awake.is_zero() {
+        let mut passed = Duration::ZERO;
+        while passed < awake {
+            let is_first = passed.is_zero();
             self.ask_for_events(Some(Duration::ZERO));
-            if !self.events.is_empty() {
-                return self.busy_poll.end(true);
+            passed = clock::monotonic().saturating_sub(moment);
+            match self.events.is_empty() {
+                // What was there already would not have let the thread sleep.
+                false if is_first => return,
+                false => return self.busy_poll.end(passed < awake),
+                true if passed >= awake => self.busy_poll.end(false),
+                true => self.busy_poll.pause(),
             }
-            let passed = clock::monotonic().saturating_sub(moment);
-            if wait.is_some_and(|wait| wait <= passed) {
-                return;
-            }
-            if passed >= awake {
-                self.busy_poll.end(false);
-                wait = wait.map(|wait| wait - passed);
-                break;
-            }
-            // Whoever else has something to do here goes first.
-            std::thread::yield_now();
         }
+        wait = wait.map(|wait| wait.saturating_sub(passed));
         self.ask_for_events(wait);
     }
 

@@ -297,6 +297,35 @@ fn a_loop_that_stays_awake_waits_as_long_as_any_and_does_not_call_it_a_stall() {
     wait_awake_and_asleep(event_loop);
 }
 
+#[test]
+fn a_thread_that_stays_awake_does_not_sleep_and_one_that_is_paused_does() {
+    let mut event_loop = EventLoop::new().unwrap();
+    event_loop.set_adaptive_busy_poll(Duration::from_secs(60));
+    let mut server = Server::new();
+    for paused in [false, true] {
+        event_loop.pause_busy_poll(paused);
+        let waker = event_loop.waker();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            waker.wake();
+        });
+        let before = sleeps();
+        event_loop.turn(&mut server, None);
+        assert_eq!(sleeps() > before, paused);
+        thread.join().unwrap();
+    }
+}
+
+/// How often this thread let others have its processor because it had to wait.
+fn sleeps() -> i64 {
+    // SAFETY: a plain struct of numbers, which the call fills.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to that struct, which outlives the call.
+    let result = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    assert_eq!(result, 0);
+    usage.ru_nvcsw
+}
+
 fn wait_awake_and_asleep(mut event_loop: EventLoop) {
     let mut server = Server::new();
     let waker = event_loop.waker();

@@ -57,7 +57,8 @@ class Storage(ConflictResolvingStorage, _neolith.NativeStorage):
         ``None``: without end. Then :exc:`neolith.Unavailable`, which names the masters.
     ``busy_poll_us``
         Microseconds for which a thread that waits for an answer stays awake, without the
-        interpreter's lock, while answers mostly come so soon; 50 by default, 0: it sleeps at once.
+        interpreter's lock, while answers mostly come so soon; 50 by default, a million at most, 0:
+        it sleeps at once.
 
     Oids, tids and serials are 8 bytes, or :exc:`neolith.InvalidId`. Threads share a storage, and
     each may have transactions of its own: they are told apart by the transaction object, and commit

@@ -49,7 +49,7 @@ def _options(uri: str, query: str) -> tuple[dict[str, Any], dict[str, str]]:
         "storage_cache_size": _bytes,
         "read_only": _boolean,
         "wait_timeout": _seconds,
-        "busy_poll_us": int,
+        "busy_poll_us": _microseconds,
     }
     own: dict[str, Any] = {}
     others: dict[str, str] = {}
@@ -77,3 +77,9 @@ def _boolean(text: str) -> bool:
 
 def _seconds(text: str) -> float | None:
     return None if text == "none" else float(text)
+
+
+def _microseconds(text: str) -> int:
+    if not 0 <= int(text) <= 1_000_000:
+        raise ValueError(text)
+    return int(text)

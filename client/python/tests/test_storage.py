@@ -347,6 +347,7 @@ class Configuration(StorageTest):
             "neolith://host:1/name?read_only=perhaps",
             "neolith://host:1/name?wait_timeout=soon",
             "neolith://host:1/name?busy_poll_us=long",
+            "neolith://host:1/name?busy_poll_us=-1",
         ):
             with self.subTest(uri), self.assertRaisesRegex(ValueError, "neolith://"):
                 zodburi.resolve_uri(uri)

@@ -1,5 +1,7 @@
 //! What is kept of one object.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use model::{Oid, Tid};
 use net::Data;
@@ -39,6 +41,9 @@ struct Kept {
     next_serial: Option<Tid>,
     data_serial: Option<Tid>,
     data: Option<(u8, Bytes)>,
+    /// Somebody had to inflate it: the first time is not counted against memory, as much is asked
+    /// for once, above all what was loaded ahead.
+    was_inflated: Cell<bool>,
 }
 
 impl Revisions {
@@ -61,15 +66,15 @@ impl Revisions {
         self.invariants();
     }
 
-    /// Has data of a revision without compression from now on. Whether it is here, compressed.
-    pub(super) fn inflate(&mut self, serial: Tid, plain: &Bytes) -> bool {
-        let kept = self.iter_mut().find(|kept| kept.serial == serial);
-        let Some(data) = kept.and_then(|kept| kept.data.as_mut()) else { return false };
-        let is_compressed = data.0 != 0;
-        if is_compressed {
-            *data = (0, plain.clone());
-        }
-        is_compressed
+    /// The same, with data of a revision without compression, if it is here with compression and
+    /// was inflated before.
+    pub(super) fn inflated(&self, serial: Tid, plain: &Bytes) -> Option<Self> {
+        let is_compressed = |kept: &Kept| kept.data.as_ref().is_some_and(|data| data.0 != 0);
+        let place = self.iter().position(|kept| kept.serial == serial && is_compressed(kept))?;
+        let was_inflated = self.iter().nth(place)?.was_inflated.replace(true);
+        let mut inflated = was_inflated.then(|| self.clone())?;
+        inflated.iter_mut().nth(place)?.data = Some((0, plain.clone()));
+        Some(inflated)
     }
 
     /// The answer to a load, if it is here.
@@ -168,7 +173,8 @@ impl Kept {
             (*compression, bytes)
         });
         let Object { serial, data_serial, .. } = *object;
-        Some(Self { serial, next_serial, data_serial, data })
+        let was_inflated = Cell::new(false);
+        Some(Self { serial, next_serial, data_serial, data, was_inflated })
     }
 
     fn to_object(&self, oid: Oid) -> Object {

@@ -87,13 +87,14 @@ impl Shard {
         }
     }
 
-    /// Keeps data of a revision without compression, if it is kept.
+    /// Keeps data of a revision without compression, if it is kept, from the second time on.
     pub(super) fn inflate(&mut self, oid: Oid, serial: Tid, plain: &Bytes) {
         if plain.len() as u64 > self.object_bytes_max {
             return;
         }
-        let Some(mut revisions) = self.objects.peek(&oid).cloned() else { return };
-        if revisions.inflate(serial, plain) {
+        let known = self.objects.peek(&oid);
+        let inflated = known.and_then(|revisions| revisions.inflated(serial, plain));
+        if let Some(revisions) = inflated {
             self.objects.insert(oid, revisions);
         }
     }

@@ -91,7 +91,8 @@ impl Cache {
         self.shard(object.oid).put(object, End::Open, self.known_before());
     }
 
-    /// Keeps data of a revision without compression, if it is kept: it was asked for again.
+    /// Keeps data of a revision without compression, if it is kept, from the second time on that
+    /// it was asked for.
     pub(crate) fn inflate(&self, oid: Oid, serial: Tid, plain: &Bytes) {
         self.shard(oid).inflate(oid, serial, plain);
     }

@@ -151,17 +151,17 @@ impl Driver {
         Some(ttid)
     }
 
-    /// Whether several answers are on their way.
-    pub(super) fn waits_for_several(&self) -> bool {
-        self.waiting.len() + self.ahead.asked.len() > 1
-    }
-
     /// Hands over what came of requests. Who does not wait any more is left alone.
     pub(super) fn deliver(&mut self) {
         self.hand_over();
         while self.load_ahead() {
             self.hand_over();
         }
+    }
+
+    /// Whether there are loads that nobody waits for.
+    pub(super) fn loads_ahead(&self) -> bool {
+        !self.ahead.asked.is_empty()
     }
 
     /// Whether there was something to ask for.

@@ -9,6 +9,8 @@
 //!   the driver, and takes the driver when something comes. While others come and go it does not
 //!   even watch, but looks every [`GRACE`] whether they still do. What comes in between waits so
 //!   long. Nothing depends on it: whoever wants to know what is committed asks.
+//! - That thread also leads while there are loads that nobody waits for, so that what comes is taken
+//!   in while others work with what came before.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -42,9 +44,10 @@ pub(super) struct Shared {
     turns: AtomicU64,
     /// Until when the session's thread sleeps on the sockets; [`AT_ONCE`] if it does not.
     sleeps_until: AtomicU64,
-    /// The session's own thread, and whether it sleeps until a leader leaves.
+    /// The session's own thread, whether it sleeps until a leader leaves, and whether it is to lead.
     watcher: OnceLock<Thread>,
     awaits_leader: AtomicBool,
+    is_to_lead: AtomicBool,
     waker: Waker,
 }
 
@@ -67,6 +70,7 @@ impl Shared {
             sleeps_until: AtomicU64::new(AT_ONCE),
             watcher: OnceLock::new(),
             awaits_leader: AtomicBool::new(false),
+            is_to_lead: AtomicBool::new(false),
             waker: driver.event_loop.waker(),
             driver: Mutex::new(Some(driver)),
         }
@@ -129,6 +133,12 @@ impl Shared {
         let mut seen = self.turns.load(Ordering::SeqCst);
         loop {
             let turns = self.turns.load(Ordering::SeqCst);
+            if self.is_to_lead.swap(false, Ordering::SeqCst)
+                && let Some(lead) = self.try_lead()
+            {
+                self.lead_ahead(lead);
+                continue;
+            }
             if seen != turns {
                 seen = turns;
                 thread::park_timeout(GRACE);
@@ -169,6 +179,16 @@ impl Shared {
         self.leave(lead);
     }
 
+    /// Drives while there are loads that nobody waits for.
+    fn lead_ahead(&self, mut lead: Lead<'_>) {
+        lead.carry_out();
+        while lead.loads_ahead() && !lead.has_ended() {
+            lead.turn(None);
+            lead.carry_out();
+        }
+        self.leave(lead);
+    }
+
     /// Waits until there is something in a mailbox, or nobody leads any more.
     fn follow(&self, mailbox: &Mailbox) {
         lock(&self.followers).push_back(mailbox.bell());
@@ -194,7 +214,11 @@ impl Shared {
     fn leave(&self, mut lead: Lead<'_>) {
         lead.flush();
         let until = lead.deadline();
+        let loads_ahead = lead.loads_ahead();
         drop(lead);
+        if loads_ahead && !self.is_to_lead.swap(true, Ordering::SeqCst) {
+            self.unpark_watcher();
+        }
         if until < self.sleeps_until.load(Ordering::SeqCst) {
             self.waker.wake();
         }
@@ -204,9 +228,13 @@ impl Shared {
 
     /// Nobody leads any more.
     fn wake_watcher(&self) {
-        if self.awaits_leader.swap(false, Ordering::SeqCst)
-            && let Some(watcher) = self.watcher.get()
-        {
+        if self.awaits_leader.swap(false, Ordering::SeqCst) {
+            self.unpark_watcher();
+        }
+    }
+
+    fn unpark_watcher(&self) {
+        if let Some(watcher) = self.watcher.get() {
             watcher.unpark();
         }
     }
@@ -271,7 +299,7 @@ impl Lead<'_> {
 
     fn turn(&mut self, wait_max: Option<Duration>) {
         if let Some(driver) = self.driver() {
-            driver.event_loop.pause_busy_poll(driver.waits_for_several());
+            driver.event_loop.pause_busy_poll(driver.client.awaits_several());
             driver.event_loop.turn(&mut driver.client, wait_max);
         }
     }
@@ -289,6 +317,10 @@ impl Lead<'_> {
             Some(()) => AT_ONCE,
             None => event_loop.deadline(client).map_or(NEVER, nanoseconds),
         }
+    }
+
+    fn loads_ahead(&mut self) -> bool {
+        self.driver().is_some_and(|driver| driver.loads_ahead())
     }
 
     fn has_ended(&mut self) -> bool {

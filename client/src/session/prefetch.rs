@@ -18,15 +18,16 @@ const LOADS_MAX: usize = 256;
 impl Session {
     /// What the cache has of an object, without waiting for anything.
     ///
-    /// Data that came compressed is kept like that until it is asked for again, here: from then on
-    /// it is kept plain, as to inflate it takes many times as long as to find it.
+    /// Data that came compressed is kept like that until it is asked for again here, after the
+    /// first time: from then on it is kept plain, as to inflate it takes many times as long as to
+    /// find it.
     pub fn load_cached(&self, oid: Oid, revision: Revision) -> Option<Object> {
         let mut object = self.cached(oid, revision)?;
         if let Some(data) = object.data.as_mut().filter(|data| data.compression != 0)
             && let Ok(plain) = data.bytes()
         {
-            *data = Payload::plain(plain.clone());
             self.keep_plain(oid, object.serial, &plain);
+            *data = Payload::plain(plain);
         }
         Some(object)
     }
