@@ -38,7 +38,7 @@ const BINARY: Variable =
     Variable { name: "NEOLITH_BIN", value: "{target}/release/neolith", can_be_overridden: false };
 
 /// How long the model test goes on with new seeds.
-const MINUTES: Variable = Variable { name: "NEOLITH_MINUTES", value: "3", can_be_overridden: true };
+const MINUTES: Variable = Variable { name: "NEOLITH_MINUTES", value: "2", can_be_overridden: true };
 
 /// How many seeds the simulated cluster is run with.
 const SEEDS: Variable = Variable { name: "NEOLITH_SEEDS", value: "60", can_be_overridden: true };
@@ -83,7 +83,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "model",
-        about: "the engine against a model, with faults, for NEOLITH_MINUTES (3) of new seeds, \
+        about: "the engine against a model, with faults, for NEOLITH_MINUTES (2) of new seeds, \
                 at most NEOLITH_SEEDS",
         actions: &[Action::Run {
             program: "cargo",
