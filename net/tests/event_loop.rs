@@ -305,13 +305,15 @@ fn a_thread_that_stays_awake_does_not_sleep_and_one_that_is_paused_does() {
     for paused in [false, true] {
         event_loop.pause_busy_poll(paused);
         let waker = event_loop.waker();
+        let (hold, held) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(20));
+            assert!(held.recv_timeout(Duration::from_millis(200)).is_err(), "nobody sends");
             waker.wake();
         });
         let before = sleeps();
         event_loop.turn(&mut server, None);
         assert_eq!(sleeps() > before, paused);
+        drop(hold);
         thread.join().unwrap();
     }
 }

@@ -40,10 +40,16 @@ struct Kept {
     /// Where its range ends, if it is not open.
     next_serial: Option<Tid>,
     data_serial: Option<Tid>,
-    data: Option<(u8, Bytes)>,
-    /// Somebody had to inflate it: the first time is not counted against memory, as much is asked
-    /// for once, above all what was loaded ahead.
+    data: Option<KeptData>,
+}
+
+#[derive(Clone)]
+struct KeptData {
+    compression: u8,
+    /// It was found here, and inflated by who did. Only the second time it is kept like that, as
+    /// much is asked for once, above all what was loaded ahead.
     was_inflated: Cell<bool>,
+    bytes: Bytes,
 }
 
 impl Revisions {
@@ -58,7 +64,8 @@ impl Revisions {
         if let Some(same) = self.iter_mut().find(|other| other.serial == kept.serial) {
             // Both are true, so the one that says more is.
             let ends = same.next_serial.into_iter().chain(kept.next_serial);
-            *same = Kept { next_serial: ends.min(), ..kept };
+            let plain = same.data.take().filter(|data| data.compression == 0);
+            *same = Kept { next_serial: ends.min(), data: plain.or(kept.data), ..kept };
         } else {
             self.insert(kept);
         }
@@ -69,11 +76,14 @@ impl Revisions {
     /// The same, with data of a revision without compression, if it is here with compression and
     /// was inflated before.
     pub(super) fn inflated(&self, serial: Tid, plain: &Bytes) -> Option<Self> {
-        let is_compressed = |kept: &Kept| kept.data.as_ref().is_some_and(|data| data.0 != 0);
-        let place = self.iter().position(|kept| kept.serial == serial && is_compressed(kept))?;
-        let was_inflated = self.iter().nth(place)?.was_inflated.replace(true);
-        let mut inflated = was_inflated.then(|| self.clone())?;
-        inflated.iter_mut().nth(place)?.data = Some((0, plain.clone()));
+        let place = self.iter().position(|kept| kept.serial == serial)?;
+        let data = self.iter().nth(place)?.data.as_ref()?;
+        if data.compression == 0 || !data.was_inflated.replace(true) {
+            return None;
+        }
+        let mut inflated = self.clone();
+        let data = inflated.iter_mut().nth(place)?.data.as_mut()?;
+        (data.compression, data.bytes) = (0, plain.clone());
         Some(inflated)
     }
 
@@ -170,15 +180,14 @@ impl Kept {
                 true => Bytes::copy_from_slice(&data.bytes),
                 false => data.bytes.clone(),
             };
-            (*compression, bytes)
+            KeptData { compression: *compression, was_inflated: Cell::new(false), bytes }
         });
         let Object { serial, data_serial, .. } = *object;
-        let was_inflated = Cell::new(false);
-        Some(Self { serial, next_serial, data_serial, data, was_inflated })
+        Some(Self { serial, next_serial, data_serial, data })
     }
 
     fn to_object(&self, oid: Oid) -> Object {
-        let data = self.data.as_ref().map(|(compression, bytes)| Payload {
+        let data = self.data.as_ref().map(|KeptData { compression, bytes, .. }| Payload {
             compression: *compression,
             data: Data::new(bytes.clone()),
         });
@@ -187,6 +196,6 @@ impl Kept {
     }
 
     fn bytes(&self) -> u64 {
-        self.data.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64 + DATA_OVERHEAD)
+        self.data.as_ref().map_or(0, |data| data.bytes.len() as u64 + DATA_OVERHEAD)
     }
 }

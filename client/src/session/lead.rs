@@ -179,13 +179,15 @@ impl Shared {
         self.leave(lead);
     }
 
-    /// Drives while there are loads that nobody waits for.
+    /// Drives while there are loads that nobody waits for, and some come.
     fn lead_ahead(&self, mut lead: Lead<'_>) {
         lead.carry_out();
-        while lead.loads_ahead() && !lead.has_ended() {
+        while lead.loads_ahead() {
             lead.turn(None);
             lead.carry_out();
+            lead.count_turn_ahead();
         }
+        self.turns.fetch_add(1, Ordering::SeqCst);
         self.leave(lead);
     }
 
@@ -299,7 +301,7 @@ impl Lead<'_> {
 
     fn turn(&mut self, wait_max: Option<Duration>) {
         if let Some(driver) = self.driver() {
-            driver.event_loop.pause_busy_poll(driver.client.awaits_several());
+            driver.event_loop.pause_busy_poll(!driver.awaits_one_answer());
             driver.event_loop.turn(&mut driver.client, wait_max);
         }
     }
@@ -320,7 +322,13 @@ impl Lead<'_> {
     }
 
     fn loads_ahead(&mut self) -> bool {
-        self.driver().is_some_and(|driver| driver.loads_ahead())
+        self.driver().is_some_and(Driver::loads_ahead)
+    }
+
+    fn count_turn_ahead(&mut self) {
+        if let Some(driver) = self.driver() {
+            driver.count_turn_ahead();
+        }
     }
 
     fn has_ended(&mut self) -> bool {
