@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender as Channel;
 
 use model::{Oid, Tid, Ttid};
-use net::{EventLoop, Machine as _};
+use net::EventLoop;
 
 use super::mailbox::Sender;
 use crate::error::Error;
@@ -91,15 +91,10 @@ pub(super) struct Driver {
 struct Ahead {
     wanted: VecDeque<(Oid, Revision)>,
     asked: BTreeSet<Token>,
-    /// Turns in a row that brought none.
-    vain_turns: u32,
 }
 
 /// Loads that nobody waits for, on their way at once.
 const AHEAD_MAX: usize = 256;
-/// Turns that bring none of them before they are left to others: their storage may be silent, or
-/// what comes is for others.
-const VAIN_TURNS_MAX: u32 = 4;
 
 impl Driver {
     pub(super) fn new(
@@ -156,28 +151,17 @@ impl Driver {
         Some(ttid)
     }
 
+    /// Whether somebody waits, and there is only one answer to wait for.
+    pub(super) fn awaits_one_answer(&self) -> bool {
+        !self.waiting.is_empty() && !self.client.awaits_several()
+    }
+
     /// Hands over what came of requests. Who does not wait any more is left alone.
     pub(super) fn deliver(&mut self) {
         self.hand_over();
         while self.load_ahead() {
             self.hand_over();
         }
-    }
-
-    /// Whether there are loads that nobody waits for, and are worth a thread that does.
-    pub(super) fn loads_ahead(&mut self) -> bool {
-        let are_coming = self.ahead.vain_turns < VAIN_TURNS_MAX;
-        are_coming && !self.ahead.asked.is_empty() && self.client.exit().is_none()
-    }
-
-    /// Counts a turn that was taken for the sake of these loads.
-    pub(super) fn count_turn_ahead(&mut self) {
-        self.ahead.vain_turns = self.ahead.vain_turns.saturating_add(1);
-    }
-
-    /// Whether somebody waits, and there is only one answer to wait for.
-    pub(super) fn awaits_one_answer(&self) -> bool {
-        !self.waiting.is_empty() && !self.client.awaits_several()
     }
 
     /// Whether there was something to ask for.
@@ -187,7 +171,6 @@ impl Driver {
         for (oid, revision) in self.ahead.wanted.drain(..count) {
             let token = self.client.submit(net::now(), Request::Load { oid, revision });
             self.ahead.asked.insert(token);
-            self.ahead.vain_turns = 0;
         }
         count > 0
     }
@@ -231,7 +214,6 @@ impl Driver {
 
     fn done(&mut self, token: Token, result: Result<Answer, Error>) {
         if self.ahead.asked.remove(&token) {
-            self.ahead.vain_turns = 0;
             return;
         }
         let Some(Waiting { reply, ttid }) = self.waiting.remove(&token) else { return };

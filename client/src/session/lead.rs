@@ -9,8 +9,6 @@
 //!   the driver, and takes the driver when something comes. While others come and go it does not
 //!   even watch, but looks every [`GRACE`] whether they still do. What comes in between waits so
 //!   long. Nothing depends on it: whoever wants to know what is committed asks.
-//! - That thread also leads while there are loads that nobody waits for, so that what comes is taken
-//!   in while others work with what came before.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -44,10 +42,9 @@ pub(super) struct Shared {
     turns: AtomicU64,
     /// Until when the session's thread sleeps on the sockets; [`AT_ONCE`] if it does not.
     sleeps_until: AtomicU64,
-    /// The session's own thread, whether it sleeps until a leader leaves, and whether it is to lead.
+    /// The session's own thread, and whether it sleeps until a leader leaves.
     watcher: OnceLock<Thread>,
     awaits_leader: AtomicBool,
-    is_to_lead: AtomicBool,
     waker: Waker,
 }
 
@@ -70,7 +67,6 @@ impl Shared {
             sleeps_until: AtomicU64::new(AT_ONCE),
             watcher: OnceLock::new(),
             awaits_leader: AtomicBool::new(false),
-            is_to_lead: AtomicBool::new(false),
             waker: driver.event_loop.waker(),
             driver: Mutex::new(Some(driver)),
         }
@@ -133,12 +129,6 @@ impl Shared {
         let mut seen = self.turns.load(Ordering::SeqCst);
         loop {
             let turns = self.turns.load(Ordering::SeqCst);
-            if self.is_to_lead.swap(false, Ordering::SeqCst)
-                && let Some(lead) = self.try_lead()
-            {
-                self.lead_ahead(lead);
-                continue;
-            }
             if seen != turns {
                 seen = turns;
                 thread::park_timeout(GRACE);
@@ -179,18 +169,6 @@ impl Shared {
         self.leave(lead);
     }
 
-    /// Drives while there are loads that nobody waits for, and some come.
-    fn lead_ahead(&self, mut lead: Lead<'_>) {
-        lead.carry_out();
-        while lead.loads_ahead() {
-            lead.turn(None);
-            lead.carry_out();
-            lead.count_turn_ahead();
-        }
-        self.turns.fetch_add(1, Ordering::SeqCst);
-        self.leave(lead);
-    }
-
     /// Waits until there is something in a mailbox, or nobody leads any more.
     fn follow(&self, mailbox: &Mailbox) {
         lock(&self.followers).push_back(mailbox.bell());
@@ -216,11 +194,7 @@ impl Shared {
     fn leave(&self, mut lead: Lead<'_>) {
         lead.flush();
         let until = lead.deadline();
-        let loads_ahead = lead.loads_ahead();
         drop(lead);
-        if loads_ahead && !self.is_to_lead.swap(true, Ordering::SeqCst) {
-            self.unpark_watcher();
-        }
         if until < self.sleeps_until.load(Ordering::SeqCst) {
             self.waker.wake();
         }
@@ -230,13 +204,9 @@ impl Shared {
 
     /// Nobody leads any more.
     fn wake_watcher(&self) {
-        if self.awaits_leader.swap(false, Ordering::SeqCst) {
-            self.unpark_watcher();
-        }
-    }
-
-    fn unpark_watcher(&self) {
-        if let Some(watcher) = self.watcher.get() {
+        if self.awaits_leader.swap(false, Ordering::SeqCst)
+            && let Some(watcher) = self.watcher.get()
+        {
             watcher.unpark();
         }
     }
@@ -318,16 +288,6 @@ impl Lead<'_> {
         match client.exit() {
             Some(()) => AT_ONCE,
             None => event_loop.deadline(client).map_or(NEVER, nanoseconds),
-        }
-    }
-
-    fn loads_ahead(&mut self) -> bool {
-        self.driver().is_some_and(Driver::loads_ahead)
-    }
-
-    fn count_turn_ahead(&mut self) {
-        if let Some(driver) = self.driver() {
-            driver.count_turn_ahead();
         }
     }
 
