@@ -207,7 +207,7 @@ pub(super) fn choose(
 
 /// Machines that fail slowly, as they do: the disk gets slow, the connection to the master breaks,
 /// perhaps more than once, or the master ends and comes back, and then the power is lost, before
-/// what is written is durable.
+/// what is written is durable; and again, perhaps, while what was in doubt is decided.
 pub(super) fn choose_failing(
     random: &mut Random,
     profile: Profile,
@@ -225,7 +225,7 @@ pub(super) fn choose_failing(
         let slow = millis(20 + random.below(400));
         let mut at = millis(500 + random.below(span));
         let kind = FaultKind::SlowDisk(target, slow);
-        faults.push(Fault { at, lasts: millis(1_000 + random.below(5_000)), kind });
+        faults.push(Fault { at, lasts: millis(1_000 + random.below(9_000)), kind });
         for _ in 0..1 + random.below(3) {
             at += millis(random.below(1_000));
             let (kind, lasts) = match random.chance(1, 2) {
@@ -236,8 +236,25 @@ pub(super) fn choose_failing(
             at += lasts;
         }
         at += millis(random.below(1_000));
-        let lasts = millis(1 + random.below(2_000));
-        faults.push(Fault { at, lasts, kind: FaultKind::PowerCut(target) });
+        let mut kind = FaultKind::PowerCut(target);
+        loop {
+            let lasts = millis(1 + random.below(2_000));
+            faults.push(Fault { at, lasts, kind });
+            if random.chance(1, 2) {
+                break;
+            }
+            at += lasts;
+            kind = match random.chance(1, 2) {
+                true => {
+                    at += millis(random.below(2_000));
+                    FaultKind::PowerCut(target)
+                }
+                false => {
+                    let (events, time) = step(random);
+                    FaultKind::PowerCutAt(target, events, time)
+                }
+            };
+        }
     }
     faults
 }
