@@ -25,9 +25,10 @@ pub struct ClientOptions {
     /// Bytes of memory for objects that are kept for those who ask again; 0: none are. With a
     /// cache, loads that ask the same at the same time are one request.
     pub cache_bytes: u64,
-    /// Of a [`crate::Session`]: how long a thread that waits for one answer asks the system for it again and again before it
-    /// sleeps, while answers mostly come within that time; zero: not at all. That takes a processor
-    /// that would wait otherwise, and saves what it takes to wake the thread.
+    /// Of a [`crate::Session`]: how long a thread that waits for one answer asks the system for it
+    /// again and again before it sleeps, while answers mostly come within that time; zero: not at
+    /// all. That takes a processor that would wait otherwise, and saves what it takes to wake the
+    /// thread.
     pub busy_poll: Duration,
     /// Of the choice of storages to read from.
     pub seed: u64,
