@@ -319,6 +319,7 @@ fn a_thread_that_stays_awake_does_not_sleep_and_one_that_is_paused_does() {
 }
 
 /// How often this thread let others have its processor because it had to wait.
+#[expect(clippy::disallowed_methods, reason = "it is no file of a database")]
 fn sleeps() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));

@@ -200,3 +200,28 @@ fn two_storages_with_a_replica_serve_clients_with_a_cache() {
 fn three_storages_without_replicas_serve_clients() {
     exercise(&Cluster::start(3, 0, 7), 0);
 }
+
+#[test]
+fn a_thread_that_waits_for_one_answer_stays_awake() {
+    const CALLS: u64 = 200;
+    let cluster = Cluster::start(1, 0, 1);
+    let options = ClientOptions { busy_poll: Duration::from_secs(60), ..cluster.options() };
+    let session = Session::open_with(options).expect("the cluster is there");
+    let before = sleeps();
+    for _ in 0..CALLS {
+        session.ask_last_tid().expect("the master answers");
+    }
+    let slept = sleeps() - before;
+    // The session's own thread may be in the way. One that sleeps does so almost each time, or half
+    // of them where the processors are busy.
+    assert!(slept < CALLS / 10, "{slept} times in {CALLS} calls");
+    session.close();
+}
+
+/// How often this thread had to wait for something.
+#[expect(clippy::disallowed_methods, reason = "it is no file of a database")]
+fn sleeps() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").expect("the system tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.and_then(|number| number.trim().parse().ok()).expect("the system counts them")
+}
