@@ -1,6 +1,6 @@
 //! What all entries of the log come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{ClusterState, Nid, Oid, PartitionTable, Tid};
 use net::Address;
@@ -13,6 +13,8 @@ pub(crate) struct Remembered {
     pub(crate) cluster: Option<(String, [u8; 16])>,
     pub(crate) table: Option<PartitionTable>,
     pub(crate) storages: BTreeMap<Nid, Option<Address>>,
+    /// Storages that told of a database of which this log did not know.
+    pub(crate) holders: BTreeSet<Nid>,
     pub(crate) reserved_oid: Oid,
     pub(crate) reserved_tid: Tid,
     /// Pack orders that are signed and not completed.
@@ -30,6 +32,7 @@ impl Default for Remembered {
             cluster: None,
             table: None,
             storages: BTreeMap::new(),
+            holders: BTreeSet::new(),
             reserved_oid: Oid::ZERO,
             reserved_tid: Tid::ZERO,
             packs: BTreeMap::new(),
@@ -53,6 +56,7 @@ impl Remembered {
         commands.extend(
             storages.map(|(nid, address)| Command::Storage { nid: *nid, address: address.clone() }),
         );
+        commands.extend(self.holders.iter().map(|nid| Command::Holder { nid: *nid }));
         commands.push(Command::Oids(self.reserved_oid));
         commands.push(Command::Tids(self.reserved_tid));
         commands.extend(self.completed_pack.map(|id| Command::PackCompleted { id }));
@@ -86,8 +90,12 @@ impl Remembered {
             Command::Storage { nid, address } => {
                 self.storages.insert(*nid, address.clone());
             }
+            Command::Holder { nid } => {
+                self.holders.insert(*nid);
+            }
             Command::Forget { nid } => {
                 self.storages.remove(nid);
+                self.holders.remove(nid);
                 self.late_truncations.remove(nid);
             }
             Command::Oids(oid) => self.reserved_oid = self.reserved_oid.max(*oid),

@@ -76,7 +76,7 @@ impl Recovery {
             (None, Some(newest)) => {
                 Err(format!("no storage that is there has partition table {newest}"))
             }
-            (None, None) => of_new_table(cluster, impulse),
+            (None, None) => without_holders(cluster).and_then(|()| of_new_table(cluster, impulse)),
         };
         chosen.map_err(Obstacle::Waiting)
     }
@@ -140,10 +140,15 @@ impl Recovery {
     /// Whether storages with empty databases hold their cells: there is nothing to hold.
     ///
     /// So it is if nothing was ever given out or committed, as the log says, and everybody who
-    /// could know better. It cannot be told from a disk that was lost otherwise.
+    /// could know better. It cannot be told from a disk that was lost otherwise. A storage that had
+    /// a database before, of which the log did not know, is not there if one with its id is empty.
     pub(super) fn empty_ones_count(&self, cluster: &Cluster, impulse: Impulse) -> bool {
         let Some(table) = &cluster.table else { return false };
         let readable = table.readable_nodes();
+        let holders = &cluster.ledger.remembered().holders;
+        if readable.iter().any(|nid| holders.contains(nid) && !self.reports.has_table(*nid)) {
+            return false;
+        }
         let is_never_used =
             !was_used(cluster) && readable.iter().all(|nid| self.reports.is_unused(*nid));
         let are_all_empty = || {
@@ -246,6 +251,15 @@ fn was_used(cluster: &Cluster) -> bool {
     remembered.reserved_tid > Tid::ZERO
         || remembered.reserved_oid > Oid::ZERO
         || cluster.truncate.is_some()
+}
+
+/// That no storage had a database, as far as the log knows.
+fn without_holders(cluster: &Cluster) -> Result<(), String> {
+    let holders: Vec<Nid> = cluster.ledger.remembered().holders.iter().copied().collect();
+    match holders.is_empty() {
+        true => Ok(()),
+        false => Err(format!("waiting for {}, which had a database", listed(&holders))),
+    }
 }
 
 fn of_new_table(cluster: &Cluster, impulse: Impulse) -> Result<BTreeSet<Nid>, String> {

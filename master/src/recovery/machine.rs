@@ -84,6 +84,7 @@ impl Recovery {
                 self.reports.insert(nid, Report { table_id, backup, truncate, usage });
                 self.newest = self.newest.max(table_id);
                 cluster.nodes.set_new(nid, table_id.is_none());
+                note_holder(cluster, nid, table_id);
                 let newest = cluster.table.as_ref().map(|table| table.table().id());
                 if table_id.is_some()
                     && table_id >= newest
@@ -295,6 +296,17 @@ impl Recovery {
                 CellChange { partition, nid: cell.nid, state }
             })
             .collect()
+    }
+}
+
+/// Remembers which storages have a database, if the log does not know of its table: the log was
+/// lost, or is an old one, and from what it says of ids nobody can tell that nothing was written.
+fn note_holder(cluster: &mut Cluster, nid: Nid, table_id: Option<PartitionTableId>) {
+    let remembered = cluster.ledger.remembered();
+    let of_log = remembered.table.as_ref().map(PartitionTable::id);
+    let is_log_lost = table_id > of_log || !remembered.holders.is_empty();
+    if table_id.is_some() && is_log_lost && !remembered.holders.contains(&nid) {
+        cluster.commit(Command::Holder { nid });
     }
 }
 

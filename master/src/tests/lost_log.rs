@@ -112,6 +112,42 @@ fn a_storage_gets_the_id_that_is_in_its_database() {
     assert!(!world.is_closed("s1"));
 }
 
+/// The same, and the empty one comes back with that id while the other one is away: to a master that
+/// knows of no transaction, as it lost its log, and would not know it from one that was never used.
+#[test]
+fn an_empty_storage_does_not_stand_for_one_that_had_a_database() {
+    for with_table in [false, true] {
+        let disk = MemoryDisk::new(1);
+        let options = || MasterOptions { autostart: Some(1), ..options() };
+        let mut world = World::open(options(), Some(&disk), Duration::ZERO).unwrap();
+        world.join_storage("s1", Some(storage(1)), 2001);
+        let of_s1 = table(5, Tid::new(1000));
+        let last = if with_table { "AskPartitionTable" } else { "AskRecovery" };
+        while world.serve_one("s1", &of_s1) != last {}
+        world.lose("s1");
+
+        for after in [0, 1, 2] {
+            if after > 0 {
+                let after = Duration::from_secs(after);
+                world = World::open(options(), Some(&disk.snapshot()), after).unwrap();
+            }
+            world.join_admin();
+            world.join_storage("empty", Some(storage(1)), 2002);
+            world.serve("empty", &Answers::empty());
+            assert_eq!(world.state(), ClusterState::Recovering);
+            let Message::Error { code: ErrorCode::Denied, text } = world.start() else { panic!() };
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            assert!(text.contains("S1") || text.contains("has partition table 5"), "{text}");
+            world.serve("empty", &Answers::empty());
+            assert_eq!(world.state(), ClusterState::Recovering);
+        }
+
+        assert_eq!(world.join_storage("s1", Some(storage(1)), 2001), storage(1));
+        world.serve("s1", &of_s1);
+        assert_eq!(world.state(), ClusterState::Running);
+    }
+}
+
 #[test]
 fn a_storage_that_comes_and_goes_is_not_remembered() {
     let disk = MemoryDisk::new(1);
