@@ -137,7 +137,7 @@ impl Client {
         self.storages.invariants();
         self.reads.invariants();
         let flights = self.cache.as_ref().map_or(0, |cache| cache.flights());
-        assert!(flights <= self.reads.reads.len(), "the cache waits for loads that go on");
+        assert!(flights <= self.reads.len(), "the cache waits for loads that go on");
         for (ttid, transaction) in &self.transactions {
             assert_eq!(*ttid, transaction.ttid, "transactions are found by their ids");
             transaction.invariants();

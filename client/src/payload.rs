@@ -1,5 +1,7 @@
 //! Data of objects as it travels.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use net::{Checksum, Data};
 
@@ -42,14 +44,29 @@ impl Payload {
     /// # Errors
     /// [`Error::Damaged`] if it does not decompress.
     pub fn bytes(&self) -> Result<Bytes, Error> {
-        let damaged = Error::Damaged { compression: self.compression };
         match self.compression {
             0 => Ok(self.data.bytes.clone()),
-            1 => {
-                zlib::decompress(&self.data.bytes, PLAIN_LENGTH_MAX).map(Bytes::from).ok_or(damaged)
-            }
-            _ => Err(damaged),
+            _ => self.decompressed(|plain| Bytes::from(plain.into_owned())),
         }
+    }
+
+    /// What a function makes of the data itself, which is not kept.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it does not decompress.
+    pub fn with_bytes<T>(&self, make: impl FnOnce(&[u8]) -> T) -> Result<T, Error> {
+        match self.compression {
+            0 => Ok(make(&self.data.bytes)),
+            _ => self.decompressed(|plain| make(&plain)),
+        }
+    }
+
+    fn decompressed<T>(&self, make: impl FnOnce(Cow<'_, [u8]>) -> T) -> Result<T, Error> {
+        let made = match self.compression {
+            1 => zlib::decompress(&self.data.bytes, PLAIN_LENGTH_MAX, make),
+            _ => None,
+        };
+        made.ok_or(Error::Damaged { compression: self.compression })
     }
 
     /// How many bytes travel.

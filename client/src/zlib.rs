@@ -1,6 +1,7 @@
 //! zlib, whose tables of hundreds of kilobytes a thread makes once: making them anew for each
 //! object takes many times what compressing it does.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
@@ -32,23 +33,36 @@ pub(crate) fn compress(plain: &[u8]) -> Option<Vec<u8>> {
     Some(compressed)
 }
 
-/// What was compressed, of at most so many bytes; `None` if that is not what it is.
-pub(crate) fn decompress(compressed: &[u8], length_max: usize) -> Option<Vec<u8>> {
+/// What a function makes of what was compressed, of at most so many bytes; `None` if that is not
+/// what it is. It owns it if it is long.
+pub(crate) fn decompress<T>(
+    compressed: &[u8],
+    length_max: usize,
+    give: impl FnOnce(Cow<'_, [u8]>) -> T,
+) -> Option<T> {
     let mut room = compressed.len().saturating_mul(EXPECTED_RATIO);
     if room <= ROOM_KEPT {
         let mut kept = ROOM.take();
         kept.resize(ROOM_KEPT, 0);
-        let length_max = length_max.min(ROOM_KEPT);
-        let length = decompress_to(compressed, &mut kept[..length_max]);
-        let plain = length.map(|length| kept[..length].to_vec());
-        ROOM.set(kept);
-        match plain {
-            Err(DecompressionError::InsufficientSpace) if length_max == ROOM_KEPT => {
-                room = ROOM_KEPT * EXPECTED_RATIO;
-            }
-            plain => return plain.ok(),
+        let end = length_max.min(ROOM_KEPT);
+        let decompressed = decompress_to(compressed, &mut kept[..end]);
+        if let Ok(length) = decompressed {
+            let given = give(Cow::Borrowed(&kept[..length]));
+            ROOM.set(kept);
+            return Some(given);
         }
+        ROOM.set(kept);
+        if decompressed != Err(DecompressionError::InsufficientSpace) || end == length_max {
+            return None;
+        }
+        room = ROOM_KEPT * EXPECTED_RATIO;
     }
+    let plain = decompress_long(compressed, room, length_max)?;
+    Some(give(Cow::Owned(plain)))
+}
+
+/// Makes room for so many bytes at first.
+fn decompress_long(compressed: &[u8], mut room: usize, length_max: usize) -> Option<Vec<u8>> {
     loop {
         room = room.min(length_max);
         let mut plain = vec![0; room];
@@ -78,9 +92,13 @@ mod tests {
     use flate2::Compression;
     use flate2::read::{ZlibDecoder, ZlibEncoder};
 
-    use super::{ROOM_KEPT, compress, decompress};
+    use super::{ROOM_KEPT, compress};
 
     const MAX: usize = 1 << 20;
+
+    fn decompress(compressed: &[u8], length_max: usize) -> Option<Vec<u8>> {
+        super::decompress(compressed, length_max, |plain| plain.into_owned())
+    }
 
     fn text(length: usize) -> Vec<u8> {
         (0..length).map(|at| b"abcd"[at * at / 7 % 4]).collect()

@@ -5,10 +5,12 @@
 //! - calendar time in tids: [`UtcTime`];
 //! - states of nodes, cells and clusters, with their numbers on the wire;
 //! - the partition table as a value: [`PartitionTable`];
-//! - randomness as a value: [`Random`].
+//! - randomness as a value: [`Random`];
+//! - what is added and mostly taken out in order: [`InOrder`].
 
 mod clock;
 mod ids;
+mod in_order;
 mod nid;
 mod parse;
 mod random;
@@ -18,6 +20,7 @@ pub mod time;
 
 pub use clock::Now;
 pub use ids::{Oid, PartitionCount, PartitionId, PartitionTableId, Tid, Ttid};
+pub use in_order::InOrder;
 pub use nid::{Nid, NodeType};
 pub use parse::ParseIdError;
 pub use random::Random;

@@ -1,9 +1,9 @@
 //! One connection without I/O: handshake, packets, requests and their answers.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
+use model::InOrder;
 
 use crate::codec::{Limits, Malformed};
 use crate::message::{ErrorCode, Message};
@@ -80,8 +80,9 @@ pub(crate) struct Connection<C> {
     /// Of the handshake, as far as it came; `None` behind it.
     greeting: Option<BytesMut>,
     limits: Limits,
-    next_id: u32,
-    asked: BTreeMap<u32, Asked<C>>,
+    /// How many packets with ids of their own were sent. The id of the next one is its lower half.
+    sent: u64,
+    asked: InOrder<Asked<C>>,
     pub(crate) queue: SendQueue,
 }
 
@@ -93,8 +94,8 @@ impl<C> Connection<C> {
             packets: PacketStream::default(),
             greeting: Some(BytesMut::new()),
             limits: Limits::UNIDENTIFIED,
-            next_id: 0,
-            asked: BTreeMap::new(),
+            sent: 0,
+            asked: InOrder::default(),
             queue,
         }
     }
@@ -142,7 +143,7 @@ impl<C> Connection<C> {
             return Ok(Some(Packet::Request { id, message }));
         }
         let is_error = matches!(message, Message::Error { .. });
-        match self.asked.remove(&id) {
+        match self.asked.remove(self.number_of(id)) {
             Some(asked) if is_error || asked.code | 0x8000 == message.code() => {
                 Ok(Some(Packet::Answer { context: asked.context, message }))
             }
@@ -156,22 +157,20 @@ impl<C> Connection<C> {
     }
 
     pub(crate) fn ask(&mut self, message: &Message, context: C) {
-        let id = self.send(message);
-        self.asked.insert(id, Asked { code: message.code(), context });
+        let number = self.sent;
+        self.send(message);
+        self.asked.insert(number, Asked { code: message.code(), context });
     }
 
     /// Sends a packet with an id of its own.
-    pub(crate) fn send(&mut self, message: &Message) -> u32 {
-        let id = self.next_id;
-        self.next_id = id.wrapping_add(1);
+    pub(crate) fn send(&mut self, message: &Message) {
+        let id = self.next_id();
         self.send_as(id, message);
-        id
     }
 
     /// The same as [`Self::send`], with arguments that were encoded before.
     pub(crate) fn send_with(&mut self, message: &Message, arguments: &Bytes) {
-        let id = self.next_id;
-        self.next_id = id.wrapping_add(1);
+        let id = self.next_id();
         message.encode_with(id, arguments, &mut self.queue);
     }
 
@@ -185,6 +184,23 @@ impl<C> Connection<C> {
     }
 
     pub(crate) fn asked(&self) -> impl Iterator<Item = &C> {
-        self.asked.values().map(|asked| &asked.context)
+        self.asked.iter().map(|(_, asked)| &asked.context)
     }
+
+    fn next_id(&mut self) -> u32 {
+        let id = id_of(self.sent);
+        self.sent += 1;
+        id
+    }
+
+    /// Of the packets that were sent with an id, the last one.
+    fn number_of(&self, id: u32) -> u64 {
+        let ago = id_of(self.sent).wrapping_sub(id);
+        self.sent.wrapping_sub(u64::from(ago))
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "ids are used again after 2^32")]
+const fn id_of(number: u64) -> u32 {
+    number as u32
 }

@@ -145,8 +145,8 @@ impl Inner {
 /// The data of a revision.
 fn data_of<'py>(py: Python<'py>, object: &Object) -> PyResult<Bound<'py, PyBytes>> {
     let payload = object.data.as_ref().ok_or_else(|| failure::no_object(py, object.oid))?;
-    let bytes = payload.bytes().map_err(|error| failure::of_client(py, error))?;
-    Ok(PyBytes::new(py, &bytes))
+    let bytes = payload.with_bytes(|bytes| PyBytes::new(py, bytes));
+    bytes.map_err(|error| failure::of_client(py, error))
 }
 
 fn following(tid: Tid) -> Tid {

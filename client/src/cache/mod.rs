@@ -21,6 +21,7 @@ mod shard;
 mod shared;
 
 pub(crate) use flights::Ticket;
+pub(crate) use policy::OidHasher;
 pub(crate) use shared::Cache;
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ impl Weighter<Oid, Revisions> for ByMemory {
 
 /// Hashes an oid: the same in each run, so that what is kept depends on nothing but what was asked.
 #[derive(Clone, Copy, Default)]
-pub(super) struct OidHasher(u64);
+pub(crate) struct OidHasher(u64);
 
 impl Hasher for OidHasher {
     fn finish(&self) -> u64 {

@@ -52,6 +52,13 @@ struct KeptData {
     bytes: Bytes,
 }
 
+impl KeptData {
+    /// Whether somebody inflated it before who does now.
+    fn is_inflated_again(&self) -> bool {
+        self.compression != 0 && self.was_inflated.replace(true)
+    }
+}
+
 impl Revisions {
     /// What to keep of the first revision of an object; `None` if nothing can be told of it.
     pub(super) fn new(object: &Object, end: End) -> Option<Self> {
@@ -73,34 +80,39 @@ impl Revisions {
         self.invariants();
     }
 
-    /// The same, with data of a revision without compression, if it is here with compression and
-    /// was inflated before.
+    /// The same, with data of a revision without compression, if it is here with compression.
     pub(super) fn inflated(&self, serial: Tid, plain: &Bytes) -> Option<Self> {
-        let place = self.iter().position(|kept| kept.serial == serial)?;
-        let data = self.iter().nth(place)?.data.as_ref()?;
-        if data.compression == 0 || !data.was_inflated.replace(true) {
-            return None;
-        }
         let mut inflated = self.clone();
-        let data = inflated.iter_mut().nth(place)?.data.as_mut()?;
+        let same = inflated.iter_mut().find(|kept| kept.serial == serial)?;
+        let data = same.data.as_mut().filter(|data| data.compression != 0)?;
         (data.compression, data.bytes) = (0, plain.clone());
         Some(inflated)
     }
 
     /// The answer to a load, if it is here.
     pub(super) fn find(&self, oid: Oid, revision: Revision, known_before: Tid) -> Option<Object> {
+        self.answer(revision, known_before).map(|kept| kept.to_object(oid))
+    }
+
+    /// The same for somebody who inflates it; and whether it is worthwhile to keep it like that.
+    pub(super) fn find_to_inflate(
+        &self,
+        oid: Oid,
+        revision: Revision,
+        known_before: Tid,
+    ) -> Option<(Object, bool)> {
+        let kept = self.answer(revision, known_before)?;
+        Some((kept.to_object(oid), kept.data.as_ref().is_some_and(KeptData::is_inflated_again)))
+    }
+
+    fn answer(&self, revision: Revision, known_before: Tid) -> Option<&Kept> {
         let before = match revision {
-            Revision::At(tid) => {
-                let kept = self.iter().find(|kept| kept.serial == tid)?;
-                return Some(kept.to_object(oid));
-            }
+            Revision::At(tid) => return self.iter().find(|kept| kept.serial == tid),
             Revision::Before(tid) => tid,
             Revision::Newest => known_before,
         };
-        let is_answer = |kept: &&Kept| {
-            kept.serial < before && before <= kept.next_serial.unwrap_or(known_before)
-        };
-        self.iter().find(is_answer).map(|kept| kept.to_object(oid))
+        self.iter()
+            .find(|kept| kept.serial < before && before <= kept.next_serial.unwrap_or(known_before))
     }
 
     /// Takes note that a transaction changed the object: open ranges end with it.

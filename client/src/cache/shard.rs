@@ -49,6 +49,15 @@ impl Shard {
         self.objects.get(&oid)?.find(oid, revision, known_before)
     }
 
+    pub(super) fn find_to_inflate(
+        &self,
+        oid: Oid,
+        revision: Revision,
+        known_before: Tid,
+    ) -> Option<(Object, bool)> {
+        self.objects.get(&oid)?.find_to_inflate(oid, revision, known_before)
+    }
+
     pub(super) fn begin(&mut self, oid: Oid) -> Ticket {
         self.flights.begin(oid)
     }
@@ -87,7 +96,7 @@ impl Shard {
         }
     }
 
-    /// Keeps data of a revision without compression, if it is kept, from the second time on.
+    /// Keeps data of a revision without compression, if it is kept.
     pub(super) fn inflate(&mut self, oid: Oid, serial: Tid, plain: &Bytes) {
         if plain.len() as u64 > self.object_bytes_max {
             return;

@@ -55,6 +55,13 @@ impl Cache {
         shard.find(oid, revision, self.known_before())
     }
 
+    /// The same for somebody who inflates compressed data; and whether that was done before, so
+    /// that it is worthwhile to tell [`Cache::inflate`] what came of it.
+    pub(crate) fn load_to_inflate(&self, oid: Oid, revision: Revision) -> Option<(Object, bool)> {
+        let shard = self.shard(oid);
+        shard.find_to_inflate(oid, revision, self.known_before())
+    }
+
     /// Takes note that a load is asked of a storage.
     #[must_use]
     pub(crate) fn begin(&self, oid: Oid) -> Ticket {
@@ -91,8 +98,7 @@ impl Cache {
         self.shard(object.oid).put(object, End::Open, self.known_before());
     }
 
-    /// Keeps data of a revision without compression, if it is kept, from the second time on that
-    /// it was asked for.
+    /// Keeps data of a revision without compression, if it is kept.
     pub(crate) fn inflate(&self, oid: Oid, serial: Tid, plain: &Bytes) {
         self.shard(oid).inflate(oid, serial, plain);
     }

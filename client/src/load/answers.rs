@@ -20,8 +20,8 @@ impl Client {
     pub(crate) fn read_done(&mut self, id: ReadId, result: Result<Message, Error>) {
         let Some(read) = self.reads.remove(id) else { return };
         match read.purpose {
-            Purpose::Load { tokens, ticket, .. } => {
-                self.loaded(tokens, ticket, result.and_then(object));
+            Purpose::Load { token, joined, ticket, .. } => {
+                self.loaded(token, joined, ticket, result.and_then(object));
             }
             Purpose::History(history) => self.history_done(*history, result),
             Purpose::Information { token, .. } => {
@@ -56,7 +56,7 @@ impl Client {
 
     /// What it means that a storage refuses a read.
     pub(super) fn refusal(&self, id: ReadId, nid: Nid, code: ErrorCode, text: &Bytes) -> Error {
-        let purpose = self.reads.reads.get(&id).map(|read| &read.purpose);
+        let purpose = self.reads.get(id).map(|read| &read.purpose);
         match (purpose, code) {
             (Some(Purpose::Load { oid, .. }), ErrorCode::OidDoesNotExist) => {
                 Error::NoSuchObject { oid: *oid }

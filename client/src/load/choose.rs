@@ -1,5 +1,6 @@
 //! Which storage a read goes to, and what is done when it fails.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use model::{Nid, PartitionId};
@@ -27,7 +28,7 @@ impl Client {
 
     /// Asks the next storage.
     pub(super) fn try_read(&mut self, id: ReadId) {
-        let Some(read) = self.reads.reads.get(&id) else { return };
+        let Some(read) = self.reads.get(id) else { return };
         if !self.master.is_ready() {
             return self.set_read_state(id, ReadState::WaitsForMaster);
         }
@@ -35,13 +36,15 @@ impl Client {
             return self.set_read_state(id, ReadState::WaitsForMaster);
         };
         while let Some(nid) = self.choose(id, partition) {
-            let Some(read) = self.reads.reads.get_mut(&id) else { return };
-            read.tried.insert(nid);
+            let link = self.storage_link(nid);
+            let Some(read) = self.reads.get_mut(id) else { return };
+            let Some(link) = link else {
+                read.tried.push(nid);
+                continue;
+            };
+            read.state = ReadState::Asked(nid, link);
             let message = read.message.clone();
-            if let Some(link) = self.storage_link(nid) {
-                self.set_read_state(id, ReadState::Asked(nid, link));
-                return self.ask_storage(link, message, Asked::Read(id));
-            }
+            return self.ask_storage(link, message, Asked::Read(id));
         }
         self.end_round(id, partition);
     }
@@ -57,19 +60,31 @@ impl Client {
 
     /// Any storage that was not tried, preferably one that did not fail lately.
     fn choose(&mut self, id: ReadId, partition: PartitionId) -> Option<Nid> {
-        let read = self.reads.reads.get(&id)?;
-        let table = self.table.as_ref()?;
-        let now = self.now.monotonic;
-        let candidates: Vec<_> = table
-            .readable(partition)
-            .filter(|nid| self.nodes.is_running(*nid))
-            .filter(|nid| !read.tried.contains(nid) && !read.damaged.contains(nid))
-            .filter(|nid| !self.is_failed_for(&read.purpose, *nid))
-            .collect();
-        let avoided = |nid: &Nid| self.storages.is_avoided(*nid, now);
-        let good: Vec<_> = candidates.iter().copied().filter(|nid| !avoided(nid)).collect();
-        let choice = if good.is_empty() { &candidates } else { &good };
-        self.random.choose(choice).copied()
+        let good = self.candidates(id, partition).filter(|nid| !self.is_avoided(*nid)).count();
+        if good > 0 {
+            let place = self.random.index(good);
+            return self.candidates(id, partition).filter(|nid| !self.is_avoided(*nid)).nth(place);
+        }
+        let place = match self.candidates(id, partition).count() {
+            0 => return None,
+            count => self.random.index(count),
+        };
+        self.candidates(id, partition).nth(place)
+    }
+
+    fn candidates(&self, id: ReadId, partition: PartitionId) -> impl Iterator<Item = Nid> {
+        let read = self.reads.get(id);
+        let readable = self.table.iter().flat_map(move |table| table.readable(partition));
+        readable.filter(|nid| self.nodes.is_running(*nid)).filter(move |nid| {
+            read.is_some_and(|read| {
+                let was_tried = read.tried.contains(nid) || read.damaged.contains(nid);
+                !was_tried && !self.is_failed_for(&read.purpose, *nid)
+            })
+        })
+    }
+
+    fn is_avoided(&self, nid: Nid) -> bool {
+        self.storages.is_avoided(nid, self.now.monotonic)
     }
 
     /// Whether a storage may lack what a transaction stored, which the read has to take into
@@ -81,7 +96,7 @@ impl Client {
 
     /// Goes on after all storages were tried in vain: with the newest table, some time later.
     fn end_round(&mut self, id: ReadId, partition: PartitionId) {
-        let Some(read) = self.reads.reads.get_mut(&id) else { return };
+        let Some(read) = self.reads.get_mut(id) else { return };
         read.round += 1;
         read.tried.clear();
         // One that is not reached now may have a sound copy.
@@ -89,7 +104,7 @@ impl Client {
         let table = self.table.as_ref();
         let is_lost = table.is_none_or(|table| table.readable(partition).all(is_damaged));
         if is_lost && read.failure.is_some() || read.round >= ROUNDS_MAX {
-            let reason = std::mem::take(&mut read.reason);
+            let reason = std::mem::take(&mut read.reason).into_owned();
             let error = read.failure.take().unwrap_or(Error::NoStorage { partition, reason });
             return self.read_done(id, Err(error));
         }
@@ -111,7 +126,7 @@ impl Client {
 
     /// Tries all storages again, now that the table is new enough.
     pub(crate) fn begin_round(&mut self, id: ReadId) {
-        let state = self.reads.reads.get(&id).map(|read| read.state);
+        let state = self.reads.get(id).map(|read| read.state);
         if state == Some(ReadState::WaitsForTable) {
             self.try_read(id);
         }
@@ -120,9 +135,9 @@ impl Client {
     pub(crate) fn begin_waiting_reads(&mut self) {
         // Another primary master may tell other things of the same tids.
         self.reads.questions.clear();
-        let waiting = self.reads.reads.iter();
+        let waiting = self.reads.iter();
         let waiting = waiting.filter(|(_, read)| read.state == ReadState::WaitsForMaster);
-        let ids: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        let ids: Vec<_> = waiting.map(|(id, _)| id).collect();
         for id in ids {
             self.bound_read(id);
             self.try_read(id);
@@ -142,16 +157,17 @@ impl Client {
 
     /// Takes note that a storage could not be read from, and tries another one.
     pub(crate) fn read_failed(&mut self, id: ReadId, reason: String) {
-        let Some(read) = self.reads.reads.get_mut(&id) else { return };
+        let Some(read) = self.reads.get_mut(id) else { return };
         if let ReadState::Asked(nid, _) = read.state {
-            read.reason = format!("{nid}: {reason}");
+            read.reason = Cow::Owned(format!("{nid}: {reason}"));
+            read.tried.push(nid);
         }
         self.try_read(id);
     }
 
     /// Handles the answer of a storage.
     pub(crate) fn read_answered(&mut self, id: ReadId, nid: Nid, message: Message) {
-        let Some(read) = self.reads.reads.get_mut(&id) else { return };
+        let Some(read) = self.reads.get_mut(id) else { return };
         match message {
             // The table changed meanwhile, or will (R17).
             Message::Error { code: ErrorCode::NonReadableCell, .. } => {
@@ -162,7 +178,7 @@ impl Client {
             {
                 tracing::error!(%nid, %oid, %serial, "wrong checksum");
                 read.failure = Some(Error::WrongChecksum { oid, serial, nid });
-                read.damaged.insert(nid);
+                read.damaged.push(nid);
                 self.read_failed(id, "wrong checksum".to_owned());
             }
             Message::Error { code, text } => {
@@ -174,7 +190,7 @@ impl Client {
     }
 
     fn set_read_state(&mut self, id: ReadId, state: ReadState) {
-        if let Some(read) = self.reads.reads.get_mut(&id) {
+        if let Some(read) = self.reads.get_mut(id) {
             read.state = state;
         }
     }

@@ -15,12 +15,10 @@ impl Client {
         if let Some(object) = cache.load(oid, revision) {
             return self.complete(token, Ok(Answer::Object(object)));
         }
-        let question = (oid, revision, self.below(revision));
-        let asked = self.reads.questions.get(&question);
-        let asked = asked.and_then(|id| self.reads.reads.get_mut(id));
-        match asked.map(|read| &mut read.purpose) {
-            Some(Purpose::Load { tokens, .. }) => tokens.push(token),
-            _ => self.ask_for_object(token, oid, revision),
+        let question = (revision, self.below(revision));
+        match self.reads.asked(oid, question) {
+            Some(joined) => joined.push(token),
+            None => self.ask_for_object(token, oid, revision),
         }
     }
 
@@ -33,7 +31,7 @@ impl Client {
     /// Has a load begin that waited for a primary master, which tells the last tid.
     pub(super) fn bound_read(&mut self, id: ReadId) {
         let bound = self.newest_bound();
-        let Some(read) = self.reads.reads.get_mut(&id) else { return };
+        let Some(read) = self.reads.get_mut(id) else { return };
         let Purpose::Load { oid, revision, ticket, .. } = &mut read.purpose else { return };
         if let (Some(cache), Some(ticket)) = (&self.cache, ticket) {
             cache.give_up(*ticket);
@@ -49,7 +47,8 @@ impl Client {
     /// Ends a load.
     pub(super) fn loaded(
         &mut self,
-        tokens: Vec<Token>,
+        mut token: Token,
+        joined: Vec<Token>,
         ticket: Option<Ticket>,
         mut result: Result<Object, Error>,
     ) {
@@ -61,9 +60,10 @@ impl Client {
             }
         }
         let result = result.map(Answer::Object);
-        for token in tokens {
-            self.complete(token, result.clone());
+        for next in joined {
+            self.complete(std::mem::replace(&mut token, next), result.clone());
         }
+        self.complete(token, result);
     }
 
     /// Asks a storage.
@@ -76,11 +76,11 @@ impl Client {
         // Who asks for exactly one revision goes through all of them once.
         let cache = self.cache.as_ref().filter(|_| at.is_none());
         let ticket = cache.map(|cache| cache.begin(oid));
-        let purpose = Purpose::Load { tokens: vec![token], oid, revision, ticket };
+        let purpose = Purpose::Load { token, joined: Vec::new(), oid, revision, ticket };
         let message = Message::AskObject { oid, at, before };
         let id = self.reads.insert(purpose, Place::Oid(oid), message);
         if ticket.is_some() && self.is_told(revision) {
-            self.reads.questions.insert((oid, revision, before), id);
+            self.reads.questions.insert(oid, ((revision, before), id));
         }
         self.try_read(id);
     }

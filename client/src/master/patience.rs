@@ -57,8 +57,8 @@ impl Client {
                 self.complete(token, Err(error.clone()));
             }
         }
-        let waiting = self.reads.reads.iter().filter(|(_, read)| is_waiting(read.state));
-        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
+        let waiting = self.reads.iter().filter(|(_, read)| is_waiting(read.state));
+        for id in waiting.map(|(id, _)| id).collect::<Vec<_>>() {
             self.read_done(id, Err(error.clone()));
         }
         for token in std::mem::take(&mut self.walks).into_keys() {
@@ -69,7 +69,7 @@ impl Client {
     fn is_waiting(&self) -> bool {
         !self.master.requests.is_empty()
             || !self.walks.is_empty()
-            || self.reads.reads.values().any(|read| is_waiting(read.state))
+            || self.reads.iter().any(|(_, read)| is_waiting(read.state))
     }
 
     fn no_master(&self) -> Error {

@@ -1,6 +1,6 @@
 //! The machine with its sockets, and who waits for what.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender as Channel;
@@ -90,11 +90,15 @@ pub(super) struct Driver {
 #[derive(Default)]
 struct Ahead {
     wanted: VecDeque<(Oid, Revision)>,
-    asked: BTreeSet<Token>,
+    /// How many are on their way.
+    asked: usize,
 }
 
 /// Loads that nobody waits for, on their way at once.
 const AHEAD_MAX: usize = 256;
+/// How many of them are left when more are asked for: to send few requests at a time takes client
+/// and storage about as long as to send many.
+const AHEAD_LOW: usize = AHEAD_MAX / 2;
 
 impl Driver {
     pub(super) fn new(
@@ -166,13 +170,16 @@ impl Driver {
 
     /// Whether there was something to ask for.
     fn load_ahead(&mut self) -> bool {
-        let free = AHEAD_MAX.saturating_sub(self.ahead.asked.len());
-        let count = free.min(self.ahead.wanted.len());
-        for (oid, revision) in self.ahead.wanted.drain(..count) {
-            let token = self.client.submit(net::now(), Request::Load { oid, revision });
-            self.ahead.asked.insert(token);
+        if self.ahead.asked > AHEAD_LOW || self.ahead.wanted.is_empty() {
+            return false;
         }
-        count > 0
+        let count = self.ahead.wanted.len().min(AHEAD_MAX - self.ahead.asked);
+        let now = net::now();
+        for (oid, revision) in self.ahead.wanted.drain(..count) {
+            self.client.submit(now, Request::Load { oid, revision });
+        }
+        self.ahead.asked += count;
+        true
     }
 
     fn hand_over(&mut self) {
@@ -213,10 +220,11 @@ impl Driver {
     }
 
     fn done(&mut self, token: Token, result: Result<Answer, Error>) {
-        if self.ahead.asked.remove(&token) {
+        let Some(Waiting { reply, ttid }) = self.waiting.remove(&token) else {
+            // Nobody waits for what is loaded ahead, and for nothing else.
+            self.ahead.asked -= 1;
             return;
-        }
-        let Some(Waiting { reply, ttid }) = self.waiting.remove(&token) else { return };
+        };
         if let Some(transaction) = ttid.and_then(|ttid| self.transactions.get_mut(&ttid)) {
             transaction.reply = None;
         }

@@ -1,16 +1,15 @@
 //! Opening and closing.
 
+use model::{Oid, Tid};
+use net::{Address, EventLoop};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
-use model::{Oid, Tid};
-use net::{Address, EventLoop};
-
 use super::driver::{Command, Driver, Notice};
 use super::lead::Shared;
+use crate::cache::Cache;
 use crate::error::Error;
 use crate::load::following;
 use crate::machine::Client;
@@ -90,26 +89,21 @@ impl Session {
         }
     }
 
-    pub(super) fn keep_plain(&self, oid: Oid, serial: Tid, plain: &Bytes) {
-        if let Some(cache) = &self.shared.cache {
-            cache.inflate(oid, serial, plain);
-        }
-    }
-
-    pub(super) fn has_cache(&self) -> bool {
-        self.shared.cache.is_some()
-    }
-
     /// What the cache has of an object, without waiting for anything.
-    ///
-    /// The newest revision is one that subscribers were told of, which is later than the cache is.
     pub(super) fn cached(&self, oid: Oid, revision: Revision) -> Option<Object> {
-        let cache = self.shared.cache.as_ref()?;
-        let revision = match revision {
+        self.cache()?.load(oid, self.told(revision))
+    }
+
+    pub(super) fn cache(&self) -> Option<&Cache> {
+        self.shared.cache.as_deref()
+    }
+
+    /// The newest revision is one that subscribers were told of, which is later than the cache is.
+    pub(super) fn told(&self, revision: Revision) -> Revision {
+        match revision {
             Revision::Newest => Revision::Before(following(self.last_tid())),
             revision => revision,
-        };
-        cache.load(oid, revision)
+        }
     }
 }
 

@@ -18,15 +18,16 @@ const LOADS_MAX: usize = 256;
 impl Session {
     /// What the cache has of an object, without waiting for anything.
     ///
-    /// Data that came compressed is kept like that until it is asked for again here, after the
-    /// first time: from then on it is kept plain, as to inflate it takes many times as long as to
+    /// Data that came compressed is kept and given like that until it is asked for again here, after
+    /// the first time: from then on it is plain, as to inflate it takes many times as long as to
     /// find it.
     pub fn load_cached(&self, oid: Oid, revision: Revision) -> Option<Object> {
-        let mut object = self.cached(oid, revision)?;
-        if let Some(data) = object.data.as_mut().filter(|data| data.compression != 0)
+        let cache = self.cache()?;
+        let (mut object, is_again) = cache.load_to_inflate(oid, self.told(revision))?;
+        if let Some(data) = object.data.as_mut().filter(|_| is_again)
             && let Ok(plain) = data.bytes()
         {
-            self.keep_plain(oid, object.serial, &plain);
+            cache.inflate(oid, object.serial, &plain);
             *data = Payload::plain(plain);
         }
         Some(object)
@@ -52,10 +53,9 @@ impl Session {
     /// Has revisions loaded into the cache that it does not have, and does not wait for them: who
     /// loads them afterwards gets what comes, or waits for it. Without a cache it does nothing.
     pub fn prefetch(&self, oids: &[Oid], revision: Revision) {
-        if !self.has_cache() {
-            return;
-        }
-        let is_missing = |oid: &Oid| self.cached(*oid, revision).is_none();
+        let Some(cache) = self.cache() else { return };
+        let told = self.told(revision);
+        let is_missing = |oid: &Oid| cache.load(*oid, told).is_none();
         let oids: Vec<_> = oids.iter().copied().filter(is_missing).collect();
         if !oids.is_empty() {
             self.shared.command(Command::Prefetch { oids, revision });

@@ -64,16 +64,21 @@ fn data_that_is_inflated_twice_is_kept_plain_and_counted() {
     compressed.data = Some(Payload::compressed(plain.clone()));
     fill(&cache, &compressed);
     let before = cache.bytes();
-    for _ in 0..2 {
-        cache.inflate(oid(1), tid(11), &plain);
-        assert_eq!(cache.bytes(), before, "another revision");
-    }
-    cache.inflate(oid(1), tid(10), &plain);
-    assert_eq!(cache.bytes(), before, "it may have been the only time");
+    let is_again = || {
+        let (object, is_again) = cache.load_to_inflate(oid(1), Revision::Newest).unwrap();
+        assert_eq!(object, compressed);
+        is_again
+    };
+    assert!(!is_again(), "it may be the only time");
+    assert!(cache.load(oid(1), Revision::Newest).is_some());
+    assert!(is_again());
+    cache.inflate(oid(1), tid(11), &plain);
+    assert_eq!(cache.bytes(), before, "another revision");
     cache.inflate(oid(1), tid(10), &plain);
     assert!(cache.bytes() > before + 9_000);
-    let data = cache.load(oid(1), Revision::Newest).and_then(|object| object.data);
-    assert_eq!(data, Some(Payload::plain(plain.clone())));
+    let found = cache.load_to_inflate(oid(1), Revision::Newest);
+    let found = found.map(|(object, is_again)| (object.data, is_again));
+    assert_eq!(found, Some((Some(Payload::plain(plain.clone())), false)));
     cache.inflate(oid(2), tid(10), &plain);
     assert!(cache.load(oid(2), Revision::Newest).is_none());
 }
