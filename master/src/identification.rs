@@ -223,6 +223,7 @@ impl Applicant {
         node.details = Details::of(self.node_type, &self.extra);
         node.state = NodeState::Down;
         node.is_new = self.nid != Some(nid);
+        node.is_given = node.is_new && known.is_none();
         cluster.nodes.insert(nid, node);
         cluster.set_node_state(nid, state);
         if let Some(address) = &self.address {
@@ -272,7 +273,7 @@ fn may_displace(cluster: &Cluster, nid: Nid) -> bool {
 }
 
 /// Has the one that is connected with an id give it up. It comes back, and gets another one.
-fn displace(cluster: &mut Cluster, nid: Nid) {
+pub(crate) fn displace(cluster: &mut Cluster, nid: Nid) {
     let Some(link) = cluster.nodes.link(nid) else { return };
     tracing::warn!(%nid, "a storage has this id in its database, who was given it gets another");
     let address = cluster.nodes.get(nid).and_then(|node| node.address.clone());

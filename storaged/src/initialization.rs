@@ -71,8 +71,9 @@ impl Storage {
             let name = self.options.cluster.as_bytes();
             edits.push(MetadataEdit::set(MetadataKey::ClusterName, name));
         }
-        let stored = metadata.get_u32(MetadataKey::Nid).map(u32::cast_signed).map(Nid::new);
-        if stored != Some(nid) {
+        let stored = self.stored_nid();
+        // Before it has a table, the id is perhaps another one's, of whom the master does not know.
+        if stored != Some(nid) && (self.table.is_some() || self.options.new_nid) {
             edits.push(MetadataEdit::set(MetadataKey::Nid, nid.get().to_le_bytes()));
             if let (Some(stored), Some(table)) = (stored, &self.table)
                 && let Some(renamed) = rename(table, stored, nid)
@@ -85,6 +86,12 @@ impl Storage {
         self.edit_first(edits, MasterStep::Joined { nid });
     }
 
+    /// The id that is durable here.
+    fn stored_nid(&self) -> Option<Nid> {
+        let stored = self.engine.metadata().get_u32(MetadataKey::Nid);
+        stored.map(u32::cast_signed).map(Nid::new)
+    }
+
     /// The primary master is lost: nothing goes on but what is voted.
     pub(crate) fn leave(&mut self) {
         self.stop_operation();
@@ -94,6 +101,10 @@ impl Storage {
         self.inbox.clear();
         self.forget_edits();
         self.phase = Phase::Searching;
+        if self.table.is_none() {
+            self.nid = self.stored_nid();
+            self.bootstrap.identity_mut().nid = self.nid.or(self.options.nid);
+        }
         self.bootstrap.learn(self.nodes.masters());
         self.bootstrap.start(self.now, &mut self.links, Asked::Identification);
     }
@@ -249,11 +260,14 @@ impl Storage {
             let gone = before.partitions().iter();
             discarded.extend(gone.filter(|p| has(before, *p) && !has(&table, *p)));
         }
-        let edits = vec![
+        let mut edits = vec![
             MetadataEdit::set(MetadataKey::PartitionTable, table.to_bytes()),
             MetadataEdit::set(MetadataKey::Partitions, table.partitions().get().to_le_bytes()),
             MetadataEdit::set(MetadataKey::Replicas, table.replicas().to_le_bytes()),
         ];
+        if let Some(nid) = self.nid.filter(|nid| self.stored_nid() != Some(*nid)) {
+            edits.push(MetadataEdit::set(MetadataKey::Nid, nid.get().to_le_bytes()));
+        }
         let table = Box::new(table);
         self.edit_first(edits, MasterStep::Table { table, discarded });
     }

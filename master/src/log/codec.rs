@@ -141,10 +141,7 @@ pub(super) fn encode(command: &Command) -> Vec<u8> {
                 out.u16(*port);
             }
         }
-        Command::Holder { nid } => {
-            out.u8(14);
-            out.nid(*nid);
-        }
+        Command::Foreign => out.u8(14),
         Command::Forget { nid } => {
             out.u8(5);
             out.nid(*nid);
@@ -222,7 +219,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Command> {
         11 => Command::State(ClusterState::from_number(input.u8()?)?),
         12 => Command::LateTruncation { nid: input.nid()?, tid: input.tid()? },
         13 => Command::Released { oid: Oid::new(input.u64()?), tid: Tid::new(input.u64()?) },
-        14 => Command::Holder { nid: input.nid()? },
+        14 => Command::Foreign,
         _ => return None,
     };
     input.0.is_empty().then_some(command)

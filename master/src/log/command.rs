@@ -14,8 +14,9 @@ pub(crate) enum Command {
     TableChange { id: PartitionTableId, replicas: u32, changes: Vec<CellChange> },
     /// A storage has this id, and listens here.
     Storage { nid: Nid, address: Option<Address> },
-    /// A storage has a database: one that has its id and nothing else is not the same, or lost it.
-    Holder { nid: Nid },
+    /// A storage told of a database of which this log does not know: what it says of ids that were
+    /// given out is not all.
+    Foreign,
     /// A storage is no more.
     Forget { nid: Nid },
     /// Oids up to this one may be given out.

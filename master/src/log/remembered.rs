@@ -1,6 +1,6 @@
 //! What all entries of the log come to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use model::{ClusterState, Nid, Oid, PartitionTable, Tid};
 use net::Address;
@@ -13,8 +13,8 @@ pub(crate) struct Remembered {
     pub(crate) cluster: Option<(String, [u8; 16])>,
     pub(crate) table: Option<PartitionTable>,
     pub(crate) storages: BTreeMap<Nid, Option<Address>>,
-    /// Storages that told of a database of which this log did not know.
-    pub(crate) holders: BTreeSet<Nid>,
+    /// A storage told of a database of which this log did not know, and no id was given out since.
+    pub(crate) is_foreign: bool,
     pub(crate) reserved_oid: Oid,
     pub(crate) reserved_tid: Tid,
     /// Pack orders that are signed and not completed.
@@ -32,7 +32,7 @@ impl Default for Remembered {
             cluster: None,
             table: None,
             storages: BTreeMap::new(),
-            holders: BTreeSet::new(),
+            is_foreign: false,
             reserved_oid: Oid::ZERO,
             reserved_tid: Tid::ZERO,
             packs: BTreeMap::new(),
@@ -56,9 +56,9 @@ impl Remembered {
         commands.extend(
             storages.map(|(nid, address)| Command::Storage { nid: *nid, address: address.clone() }),
         );
-        commands.extend(self.holders.iter().map(|nid| Command::Holder { nid: *nid }));
         commands.push(Command::Oids(self.reserved_oid));
         commands.push(Command::Tids(self.reserved_tid));
+        commands.extend(self.is_foreign.then_some(Command::Foreign));
         commands.extend(self.completed_pack.map(|id| Command::PackCompleted { id }));
         let packs = self.packs.iter();
         commands.extend(
@@ -90,16 +90,16 @@ impl Remembered {
             Command::Storage { nid, address } => {
                 self.storages.insert(*nid, address.clone());
             }
-            Command::Holder { nid } => {
-                self.holders.insert(*nid);
-            }
+            Command::Foreign => self.is_foreign = true,
             Command::Forget { nid } => {
                 self.storages.remove(nid);
-                self.holders.remove(nid);
                 self.late_truncations.remove(nid);
             }
             Command::Oids(oid) => self.reserved_oid = self.reserved_oid.max(*oid),
-            Command::Tids(tid) => self.reserved_tid = self.reserved_tid.max(*tid),
+            Command::Tids(tid) => {
+                self.reserved_tid = self.reserved_tid.max(*tid);
+                self.is_foreign = false;
+            }
             Command::Released { oid, tid } => {
                 self.reserved_oid = *oid;
                 self.reserved_tid = *tid;

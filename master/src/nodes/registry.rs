@@ -64,6 +64,8 @@ pub(crate) struct Node {
     pub(crate) is_truncating: bool,
     /// Whether a storage has nothing, as far as is known: its id was given to it just now.
     pub(crate) is_new: bool,
+    /// Whether a storage was given its id as one that nobody knew.
+    pub(crate) is_given: bool,
 }
 
 impl Node {
@@ -79,6 +81,7 @@ impl Node {
             completed_pack: None,
             is_truncating: false,
             is_new: false,
+            is_given: false,
         }
     }
 }

@@ -76,7 +76,7 @@ impl Recovery {
             (None, Some(newest)) => {
                 Err(format!("no storage that is there has partition table {newest}"))
             }
-            (None, None) => without_holders(cluster).and_then(|()| of_new_table(cluster, impulse)),
+            (None, None) => of_new_table(cluster, impulse),
         };
         chosen.map_err(Obstacle::Waiting)
     }
@@ -140,20 +140,17 @@ impl Recovery {
     /// Whether storages with empty databases hold their cells: there is nothing to hold.
     ///
     /// So it is if nothing was ever given out or committed, as the log says, and everybody who
-    /// could know better. It cannot be told from a disk that was lost otherwise. A storage that had
-    /// a database before, of which the log did not know, is not there if one with its id is empty.
+    /// could know better. It cannot be told from a disk that was lost otherwise.
     pub(super) fn empty_ones_count(&self, cluster: &Cluster, impulse: Impulse) -> bool {
         let Some(table) = &cluster.table else { return false };
         let readable = table.readable_nodes();
-        let holders = &cluster.ledger.remembered().holders;
-        if readable.iter().any(|nid| holders.contains(nid) && !self.reports.has_table(*nid)) {
-            return false;
-        }
         let is_never_used =
             !was_used(cluster) && readable.iter().all(|nid| self.reports.is_unused(*nid));
+        let is_empty =
+            |nid: &Nid| self.reports.get(*nid).is_some_and(|report| report.table_id.is_none());
         let are_all_empty = || {
-            let mut reports = readable.iter().map(|nid| self.reports.get(*nid));
-            reports.all(|report| report.is_some_and(|report| report.table_id.is_none()))
+            let is_foreign = cluster.ledger.remembered().is_foreign;
+            !is_foreign && table.nodes().iter().all(is_empty)
         };
         is_never_used || impulse == Impulse::Operator && are_all_empty()
     }
@@ -245,24 +242,20 @@ impl Recovery {
     }
 }
 
-/// Whether ids were given out, as far as the log knows, or are to be taken back.
+/// Whether ids were given out, as far as the log knows, or are to be taken back; or there is, or
+/// was, a storage with a database of which the log does not know.
 fn was_used(cluster: &Cluster) -> bool {
     let remembered = cluster.ledger.remembered();
-    remembered.reserved_tid > Tid::ZERO
+    remembered.is_foreign
+        || remembered.reserved_tid > Tid::ZERO
         || remembered.reserved_oid > Oid::ZERO
         || cluster.truncate.is_some()
 }
 
-/// That no storage had a database, as far as the log knows.
-fn without_holders(cluster: &Cluster) -> Result<(), String> {
-    let holders: Vec<Nid> = cluster.ledger.remembered().holders.iter().copied().collect();
-    match holders.is_empty() {
-        true => Ok(()),
-        false => Err(format!("waiting for {}, which had a database", listed(&holders))),
-    }
-}
-
 fn of_new_table(cluster: &Cluster, impulse: Impulse) -> Result<BTreeSet<Nid>, String> {
+    if cluster.ledger.remembered().is_foreign {
+        return Err("waiting for a storage that was here and had a database".to_owned());
+    }
     let storages: BTreeSet<Nid> =
         cluster.nodes.identified(NodeType::Storage).map(|(nid, _)| nid).collect();
     let is_enough = cluster.options.autostart.is_some_and(|count| {

@@ -11,6 +11,7 @@ use net::{Message, NodeInformation};
 use super::choice::{Impulse, Obstacle};
 use super::reports::{Report, Reports, Usage};
 use crate::cluster::Cluster;
+use crate::identification::displace;
 use crate::log::Command;
 use crate::nodes::Node;
 use crate::phase::Next;
@@ -84,7 +85,10 @@ impl Recovery {
                 self.reports.insert(nid, Report { table_id, backup, truncate, usage });
                 self.newest = self.newest.max(table_id);
                 cluster.nodes.set_new(nid, table_id.is_none());
-                note_holder(cluster, nid, table_id);
+                let of_log = cluster.ledger.remembered().table.as_ref().map(PartitionTable::id);
+                if table_id > of_log {
+                    note_foreign(cluster);
+                }
                 let newest = cluster.table.as_ref().map(|table| table.table().id());
                 if table_id.is_some()
                     && table_id >= newest
@@ -105,9 +109,11 @@ impl Recovery {
             Message::AnswerLastIDs { last_tid, last_oid, .. } => {
                 self.last_tids.insert(nid, last_tid.unwrap_or(Tid::ZERO));
                 self.reports.learn_last_ids(nid, last_tid, last_oid);
+                self.note_usage(cluster, nid);
             }
             Message::AnswerLockedTransactions { transactions } => {
                 self.reports.learn_locked(nid, &transactions.0);
+                self.note_usage(cluster, nid);
             }
             _ => {}
         }
@@ -163,6 +169,24 @@ impl Recovery {
         }
     }
 
+    fn note_usage(&self, cluster: &mut Cluster, nid: Nid) {
+        if self.reports.get(nid).is_some_and(|report| report.usage == Usage::Something) {
+            note_foreign(cluster);
+        }
+    }
+
+    /// Has storages give up ids that they were given just now, if the table has others with them.
+    fn displace_newcomers(&mut self, cluster: &mut Cluster) {
+        for nid in cluster.table().nodes() {
+            let is_given = cluster.nodes.get(nid).is_some_and(|node| node.is_given);
+            if is_given && cluster.nodes.link(nid).is_some() {
+                displace(cluster, nid);
+                cluster.nodes.forget_address(nid);
+                self.storage_lost(cluster, nid);
+            }
+        }
+    }
+
     /// A table that a storage has.
     fn candidate(&mut self, cluster: &mut Cluster, nid: Nid, table: PartitionTable) {
         let found = cluster.table.as_ref().map(|known| known.table());
@@ -185,6 +209,7 @@ impl Recovery {
                 self.conflicts.clear();
                 cluster.commit(Command::Table(table.clone()));
                 adopt(cluster, table);
+                self.displace_newcomers(cluster);
                 cluster.remember_storages();
                 cluster.truncate = self.reported_truncate(cluster);
             }
@@ -299,14 +324,12 @@ impl Recovery {
     }
 }
 
-/// Remembers which storages have a database, if the log does not know of its table: the log was
-/// lost, or is an old one, and from what it says of ids nobody can tell that nothing was written.
-fn note_holder(cluster: &mut Cluster, nid: Nid, table_id: Option<PartitionTableId>) {
+/// Remembers that a storage has a database of which the log does not know: the log was lost, or is
+/// an old one, and from what it says of ids nobody can tell that nothing was written.
+fn note_foreign(cluster: &mut Cluster) {
     let remembered = cluster.ledger.remembered();
-    let of_log = remembered.table.as_ref().map(PartitionTable::id);
-    let is_log_lost = table_id > of_log || !remembered.holders.is_empty();
-    if table_id.is_some() && is_log_lost && !remembered.holders.contains(&nid) {
-        cluster.commit(Command::Holder { nid });
+    if remembered.reserved_tid == Tid::ZERO && !remembered.is_foreign {
+        cluster.commit(Command::Foreign);
     }
 }
 

@@ -137,7 +137,8 @@ fn r19_an_empty_storage_does_not_stand_for_one_that_had_a_database() {
             assert_eq!(world.state(), ClusterState::Recovering);
             let Message::Error { code: ErrorCode::Denied, text } = world.start() else { panic!() };
             let text = String::from_utf8(text.to_vec()).unwrap();
-            assert!(text.contains("S1") || text.contains("has partition table 5"), "{text}");
+            let reasons = ["S1", "has partition table 5", "had a database"];
+            assert!(reasons.iter().any(|reason| text.contains(reason)), "{text}");
             world.serve("empty", &Answers::empty());
             assert_eq!(world.state(), ClusterState::Recovering);
         }
@@ -146,6 +147,33 @@ fn r19_an_empty_storage_does_not_stand_for_one_that_had_a_database() {
         world.serve("s1", &of_s1);
         assert_eq!(world.state(), ClusterState::Running);
     }
+}
+
+/// The log is lost, and what an empty storage was given is the id of one with data that is away, as
+/// another one tells who has no data.
+#[test]
+fn r19_an_empty_storage_gives_up_an_id_that_the_table_has() {
+    let first = || Answers::with_table(1, 0, rows(&["1U", "1U", "1U", "1U"]));
+    let mut world = World::new(MasterOptions { autostart: Some(2), ..options() });
+    world.join_admin();
+    assert_eq!(world.join_storage("empty", None, 2002), storage(1));
+    world.serve("empty", &Answers::empty());
+    world.join_storage("s3", Some(storage(3)), 2003);
+    world.serve("s3", &first());
+    assert!(world.is_closed("empty"));
+    world.lose("empty");
+    assert_eq!(world.join_storage("empty", None, 2002), storage(2));
+    world.serve("empty", &Answers::empty());
+    assert_eq!(world.state(), ClusterState::Recovering);
+    world.join_storage("s1", Some(storage(1)), 2001);
+    let full = Answers { last_tid: Some(Tid::new(1000)), ..first() };
+    for _ in 0..3 {
+        world.serve("s1", &full);
+        world.serve("s3", &first());
+        world.serve("empty", &Answers::empty());
+    }
+    assert_eq!(world.state(), ClusterState::Running);
+    assert!(!world.is_closed("empty"));
 }
 
 #[test]

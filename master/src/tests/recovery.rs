@@ -192,21 +192,33 @@ fn interrupted(log: bool) -> World {
 
 #[test]
 fn a_first_start_that_was_interrupted_goes_on_by_itself() {
-    for log in [true, false] {
-        let mut world = interrupted(log);
-        let first = Answers::with_table(1, 0, rows(&["1U", "2U", "1U", "2U"]));
-        let mut has_table = false;
-        for _ in 0..4 {
-            world.serve("s1", &first);
-            let names = world.serve("s2", &Answers::empty());
-            let of = |wanted: &str| names.iter().position(|name| *name == wanted);
-            // Before it has a table it cannot be asked for last ids.
-            assert!(of("AskLastIDs").is_none() || of("SendPartitionTable").is_some() || has_table);
-            has_table |= of("SendPartitionTable").is_some();
-        }
-        assert_eq!(world.state(), ClusterState::Running, "log: {log}");
-        assert_eq!(world.table(), (Some(1), ["1U", "2U", "1U", "2U"].map(str::to_owned).to_vec()));
+    let mut world = interrupted(true);
+    let first = Answers::with_table(1, 0, rows(&["1U", "2U", "1U", "2U"]));
+    let mut has_table = false;
+    for _ in 0..4 {
+        world.serve("s1", &first);
+        let names = world.serve("s2", &Answers::empty());
+        let of = |wanted: &str| names.iter().position(|name| *name == wanted);
+        // Before it has a table it cannot be asked for last ids.
+        assert!(of("AskLastIDs").is_none() || of("SendPartitionTable").is_some() || has_table);
+        has_table |= of("SendPartitionTable").is_some();
     }
+    assert_eq!(world.state(), ClusterState::Running);
+    assert_eq!(world.table(), (Some(1), ["1U", "2U", "1U", "2U"].map(str::to_owned).to_vec()));
+}
+
+/// Nobody knows then whether the empty one is the one that has the cells.
+#[test]
+fn a_first_start_that_was_interrupted_does_not_go_on_without_its_log() {
+    let mut world = interrupted(false);
+    let first = Answers::with_table(1, 0, rows(&["1U", "2U", "1U", "2U"]));
+    for _ in 0..4 {
+        world.serve("s1", &first);
+        world.serve("s2", &Answers::empty());
+    }
+    assert_eq!(world.state(), ClusterState::Recovering);
+    let text = denied(&mut world);
+    assert!(text.contains("partition 1, 3: the database of S2 is empty"), "{text}");
 }
 
 #[test]

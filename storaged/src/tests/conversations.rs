@@ -42,6 +42,28 @@ fn id_and_table_are_remembered() {
     }
 }
 
+/// A master that lost its log may give an id that another storage has in its database.
+#[test]
+fn r19_an_id_is_given_up_with_the_master_before_there_is_a_table() {
+    let mut world = World::new();
+    world.join();
+    let master = world.master();
+    world.cut(master);
+    world.advance(options().reconnect_delay);
+    let Message::RequestIdentification { nid, .. } = world.join() else { panic!() };
+    assert_eq!(nid, None);
+    let disk = world.disk.lose_all_unsynced();
+    let Message::RequestIdentification { nid, .. } = World::reopen(disk).join() else { panic!() };
+    assert_eq!(nid, None);
+    // With a table it keeps the id.
+    world.send_table(7, rows(CellState::UpToDate));
+    let master = world.master();
+    world.cut(master);
+    world.advance(options().reconnect_delay);
+    let Message::RequestIdentification { nid, .. } = world.join() else { panic!() };
+    assert_eq!(nid, Some(own()));
+}
+
 #[test]
 fn a_database_of_another_cluster_is_refused() {
     let mut world = World::new();

@@ -38,9 +38,7 @@ fn commands() -> Vec<Command> {
         Command::TableChange { id: table.id().next(), replicas: 1, changes },
         Command::Storage { nid, address },
         Command::Storage { nid: other, address: None },
-        Command::Holder { nid: other },
         Command::Forget { nid: other },
-        Command::Holder { nid },
         Command::Oids(Oid::MAX),
         Command::Tids(Tid::MAX),
         Command::Released { oid: Oid::new(500), tid: Tid::new(700) },
@@ -53,6 +51,7 @@ fn commands() -> Vec<Command> {
         Command::LateTruncation { nid, tid: Some(Tid::new(78)) },
         Command::LateTruncation { nid: other, tid: Some(Tid::new(79)) },
         Command::LateTruncation { nid: other, tid: None },
+        Command::Foreign,
     ]
 }
 
