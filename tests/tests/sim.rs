@@ -20,7 +20,8 @@ use tests::sim::{Batch, Profile, Setting, Tracing, run};
 /// a transaction again that storages had voted for, a storage told its master of locks that were
 /// not durable, a commit in doubt was completed where there is data before it was where it can be
 /// asked for (twice), what a lost master waited for found no space, and the next one waited for
-/// ever, an empty storage was taken for the one whose id it had been given by a master without log (twice).
+/// ever, an empty storage was taken for the one whose id it had been given by a master without log
+/// (twice).
 const NAMED: [(u64, Profile); 12] = [
     (5, Profile::Quiet),
     (2, Profile::Network),
