@@ -18,9 +18,9 @@ const LOADS_MAX: usize = 256;
 impl Session {
     /// What the cache has of an object, without waiting for anything.
     ///
-    /// Data that came compressed is kept and given like that until it is asked for again here, after
-    /// the first time: from then on it is plain, as to inflate it takes many times as long as to
-    /// find it.
+    /// Data that came compressed is kept and given like that until it is asked for again here,
+    /// after the first time: from then on it is plain, as to inflate it takes many times as long as
+    /// to find it.
     pub fn load_cached(&self, oid: Oid, revision: Revision) -> Option<Object> {
         let cache = self.cache()?;
         let (mut object, is_again) = cache.load_to_inflate(oid, self.told(revision))?;

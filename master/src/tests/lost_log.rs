@@ -112,8 +112,9 @@ fn a_storage_gets_the_id_that_is_in_its_database() {
     assert!(!world.is_closed("s1"));
 }
 
-/// The same, and the empty one comes back with that id while the other one is away: to a master that
-/// knows of no transaction, as it lost its log, and would not know it from one that was never used.
+/// The same, and the empty one comes back with that id while the other one is away: to a master
+/// that knows of no transaction, as it lost its log, and would not know it from one that was never
+/// used.
 #[test]
 fn r19_an_empty_storage_does_not_stand_for_one_that_had_a_database() {
     for with_table in [false, true] {
