@@ -113,7 +113,7 @@ impl EventLoop {
             poll,
             accepted_count: 0,
             stalls: Stalls::default(),
-            busy_poll: BusyPoll::fixed(Duration::ZERO),
+            busy_poll: BusyPoll::new(Duration::ZERO),
             is_busy_poll_paused: false,
             now: clock::now(),
         })
@@ -168,18 +168,11 @@ impl EventLoop {
         Ok(Watch { poll, events: Events::with_capacity(1), _watched })
     }
 
-    /// After a turn that had something to do, asks the system for events for so long before it lets
-    /// the thread sleep: who comes within that time need not wait until it is awake. That takes a
-    /// processor of its own. Not at all by default.
-    pub fn set_busy_poll(&mut self, time: Duration) {
-        self.busy_poll = BusyPoll::fixed(time);
-    }
-
     /// Before any wait, asks the system for events for so long before it lets the thread sleep, as
-    /// long as something mostly comes within that time: for who waits for answers. Where it does
-    /// not, it is tried now and then.
-    pub fn set_adaptive_busy_poll(&mut self, time: Duration) {
-        self.busy_poll = BusyPoll::adaptive(time);
+    /// long as something mostly comes within that time; where it does not, it is tried now and
+    /// then. Whoever else has something to do on the processor goes first. Not at all by default.
+    pub fn set_busy_poll(&mut self, time: Duration) {
+        self.busy_poll = BusyPoll::new(time);
     }
 
     /// Whether the thread is to sleep at once for now: where several answers are on their way it
@@ -281,10 +274,9 @@ impl EventLoop {
     /// Waits until the system tells of events, but not longer than `wait`, from `moment` on. It
     /// may stay awake for the first part of it.
     fn wait_for_events(&mut self, mut wait: Option<Duration>, moment: Duration) {
-        let was_idle = self.events.is_empty();
         let awake = match self.is_busy_poll_paused {
             true => Duration::ZERO,
-            false => self.busy_poll.begin(was_idle, wait),
+            false => self.busy_poll.begin(wait),
         };
         let mut passed = Duration::ZERO;
         while passed < awake {
@@ -296,7 +288,7 @@ impl EventLoop {
                 false if is_first => return,
                 false => return self.busy_poll.end(passed < awake),
                 true if passed >= awake => self.busy_poll.end(false),
-                true => self.busy_poll.pause(),
+                true => std::thread::yield_now(),
             }
         }
         wait = wait.map(|wait| wait.saturating_sub(passed));

@@ -289,10 +289,7 @@ fn a_loop_that_stays_awake_waits_as_long_as_any_and_does_not_call_it_a_stall() {
     event_loop.set_busy_poll(Duration::from_millis(10));
     wait_awake_and_asleep(event_loop);
     let mut event_loop = EventLoop::new().unwrap();
-    event_loop.set_adaptive_busy_poll(Duration::from_millis(10));
-    wait_awake_and_asleep(event_loop);
-    let mut event_loop = EventLoop::new().unwrap();
-    event_loop.set_adaptive_busy_poll(Duration::from_millis(10));
+    event_loop.set_busy_poll(Duration::from_millis(10));
     event_loop.pause_busy_poll(true);
     wait_awake_and_asleep(event_loop);
 }
@@ -300,7 +297,7 @@ fn a_loop_that_stays_awake_waits_as_long_as_any_and_does_not_call_it_a_stall() {
 #[test]
 fn a_thread_that_stays_awake_does_not_sleep_and_one_that_is_paused_does() {
     let mut event_loop = EventLoop::new().unwrap();
-    event_loop.set_adaptive_busy_poll(Duration::from_secs(60));
+    event_loop.set_busy_poll(Duration::from_secs(60));
     let mut server = Server::new();
     for paused in [false, true] {
         event_loop.pause_busy_poll(paused);

@@ -53,7 +53,7 @@ impl Session {
     pub fn open_with(options: ClientOptions) -> Result<Self, Error> {
         let system = |error: std::io::Error| Error::System { kind: error.kind() };
         let mut event_loop = EventLoop::new().map_err(system)?;
-        event_loop.set_adaptive_busy_poll(options.busy_poll);
+        event_loop.set_busy_poll(options.busy_poll);
         let watch = event_loop.watch_from_outside().map_err(system)?;
         let client = Client::new(options, net::now());
         let (opening, opened) = mpsc::channel();

@@ -57,10 +57,11 @@ pub(crate) struct CommonArgs {
 /// How a node waits for what comes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WaitingArgs {
-    /// Stay awake for so long after each time that there was something to do: answers come sooner,
-    /// and a processor is kept busy. For machines that have one to spare
+    /// Stay awake for up to so long before each wait, as long as something mostly comes within that
+    /// time: it is handled sooner, and a processor is kept busy, unless others need it. 0: sleep at
+    /// once
     #[arg(
-        long, default_value_t = 0, value_name = "MICROSECONDS",
+        long, default_value_t = 300, value_name = "MICROSECONDS",
         value_parser = clap::value_parser!(u32).range(..=BUSY_POLL_US_MAX)
     )]
     pub(crate) busy_poll_us: u32,
