@@ -21,8 +21,8 @@ use tests::sim::{Batch, Profile, Setting, Tracing, run};
 /// not durable, a commit in doubt was completed where there is data before it was where it can be
 /// asked for (twice), what a lost master waited for found no space, and the next one waited for
 /// ever, an empty storage was taken for the one whose id it had been given by a master without log
-/// (twice).
-const NAMED: [(u64, Profile); 12] = [
+/// (twice), an undo took what was read for another one that was lost, with the same ttid.
+const NAMED: [(u64, Profile); 13] = [
     (5, Profile::Quiet),
     (2, Profile::Network),
     (3, Profile::All),
@@ -35,6 +35,7 @@ const NAMED: [(u64, Profile); 12] = [
     (504_549, Profile::All),
     (554_325, Profile::All),
     (563_050, Profile::All),
+    (571_945, Profile::All),
 ];
 /// How long fresh seeds are run, in minutes.
 const MINUTES: u64 = 2;

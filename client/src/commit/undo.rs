@@ -8,7 +8,7 @@ use net::{Message, UndoSerials};
 use super::store::NewWrite;
 use super::transaction::{Cause, Kind, PendingConflict, Retention};
 use crate::error::{Error, UndoFailure};
-use crate::load::{Place, Purpose, following};
+use crate::load::{Place, Purpose, UndoId, following};
 use crate::machine::Client;
 use crate::request::{Answer, Completion, Conflict, Object, Token, TransactionInformation};
 
@@ -38,18 +38,20 @@ impl Client {
         let (queue, loads, oids) = (VecDeque::new(), BTreeMap::new(), Vec::new());
         transaction.undo = Some(Undo { token, tid, pending: 1, queue, loads, oids });
         let message = Message::AskTransactionInformation { tid };
-        self.read(Purpose::UndoneTransaction { ttid }, Place::Tid(tid), message);
+        let purpose = Purpose::UndoneTransaction(UndoId { ttid, token });
+        self.read(purpose, Place::Tid(tid), message);
     }
 
     /// Asks what the objects were before.
     pub(crate) fn undone_transaction(
         &mut self,
-        ttid: Ttid,
+        id: UndoId,
         result: Result<TransactionInformation, Error>,
     ) {
+        let ttid = id.ttid;
         let oids = match result {
             Ok(information) => information.oids,
-            Err(error) => return self.doom(ttid, error),
+            Err(error) => return self.undo_failed(id, error),
         };
         let (Some(table), Some(last_tid)) = (&self.table, self.last_tid) else { return };
         let mut by_partition: BTreeMap<PartitionId, Vec<Oid>> = BTreeMap::new();
@@ -57,21 +59,28 @@ impl Client {
             by_partition.entry(table.partition_of_oid(oid)).or_default().push(oid);
         }
         let limit = following(last_tid);
-        let Some(undo) = self.undo_of(ttid) else { return };
+        let Some(undo) = self.undo_of(id) else { return };
         let undone = undo.tid;
         undo.pending = by_partition.len();
         for (partition, oids) in by_partition {
             let message = Message::AskObjectUndoSerial { ttid, limit, undone, oids: oids.into() };
-            self.read(Purpose::UndoSerials { ttid }, Place::Partition(partition), message);
+            self.read(Purpose::UndoSerials(id), Place::Partition(partition), message);
         }
         self.progress(ttid);
     }
 
-    pub(crate) fn undo_serials(&mut self, ttid: Ttid, objects: Vec<(Oid, UndoSerials)>) {
-        let Some(undo) = self.undo_of(ttid) else { return };
+    pub(crate) fn undo_serials(&mut self, id: UndoId, objects: Vec<(Oid, UndoSerials)>) {
+        let Some(undo) = self.undo_of(id) else { return };
         undo.pending -= 1;
         undo.queue.extend(objects);
-        self.progress(ttid);
+        self.progress(id.ttid);
+    }
+
+    /// What is read for an undo cannot be had.
+    pub(crate) fn undo_failed(&mut self, id: UndoId, error: Error) {
+        if self.undo_of(id).is_some() {
+            self.doom(id.ttid, error);
+        }
     }
 
     /// Undoes more objects, as far as memory and storages allow, and ends when all are stored.
@@ -101,11 +110,12 @@ impl Client {
         let UndoSerials { current_serial, undo_serial, is_current } = serials;
         match undo_serial {
             Some(undo_serial) if is_current => {
-                if let Some(undo) = self.undo_of(ttid) {
-                    undo.loads.insert(oid, (current_serial, undo_serial));
-                }
+                let Some(transaction) = self.storing(ttid) else { return };
+                let Some(undo) = &mut transaction.undo else { return };
+                undo.loads.insert(oid, (current_serial, undo_serial));
+                let undo = UndoId { ttid, token: undo.token };
                 let message = Message::AskObject { oid, at: Some(undo_serial), before: None };
-                self.read(Purpose::UndoData { ttid, oid }, Place::Oid(oid), message);
+                self.read(Purpose::UndoData { undo, oid }, Place::Oid(oid), message);
             }
             // It did not exist before.
             None if is_current => self.write(ttid, oid, NewWrite::of(current_serial, None)),
@@ -145,12 +155,12 @@ impl Client {
     }
 
     /// Stores the earlier data again. Storages that have it ignore what is sent, others need it.
-    pub(crate) fn undo_data(&mut self, ttid: Ttid, oid: Oid, result: Result<Object, Error>) {
+    pub(crate) fn undo_data(&mut self, id: UndoId, oid: Oid, result: Result<Object, Error>) {
         let object = match result {
             Ok(object) => object,
-            Err(error) => return self.doom(ttid, error),
+            Err(error) => return self.undo_failed(id, error),
         };
-        let Some(undo) = self.undo_of(ttid) else { return };
+        let Some(undo) = self.undo_of(id) else { return };
         let Some((current_serial, undo_serial)) = undo.loads.remove(&oid) else { return };
         let write = NewWrite {
             kind: Kind::Store,
@@ -159,7 +169,7 @@ impl Client {
             data_serial: Some(undo_serial),
             retention: Retention::UntilAnswered,
         };
-        self.write(ttid, oid, write);
+        self.write(id.ttid, oid, write);
     }
 
     pub(crate) fn undo_failure(&self, ttid: Ttid, oid: Option<Oid>, reason: UndoFailure) -> Error {
@@ -168,7 +178,7 @@ impl Client {
         Error::Undo { tid, oid, reason }
     }
 
-    fn undo_of(&mut self, ttid: Ttid) -> Option<&mut Undo> {
-        self.storing(ttid)?.undo.as_mut()
+    fn undo_of(&mut self, id: UndoId) -> Option<&mut Undo> {
+        self.storing(id.ttid)?.undo.as_mut().filter(|undo| undo.token == id.token)
     }
 }

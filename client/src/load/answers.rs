@@ -38,18 +38,18 @@ impl Client {
                 Ok(message) => wrong(&message),
                 Err(_) => self.outcome_unknown(ttid),
             },
-            Purpose::UndoneTransaction { ttid } => {
-                self.undone_transaction(ttid, result.map(information));
+            Purpose::UndoneTransaction(undo) => {
+                self.undone_transaction(undo, result.map(information));
             }
-            Purpose::UndoSerials { ttid } => match result {
+            Purpose::UndoSerials(undo) => match result {
                 Ok(Message::AnswerObjectUndoSerial { objects }) => {
-                    self.undo_serials(ttid, objects.0);
+                    self.undo_serials(undo, objects.0);
                 }
                 Ok(message) => wrong(&message),
-                Err(error) => self.doom(ttid, error),
+                Err(error) => self.undo_failed(undo, error),
             },
-            Purpose::UndoData { ttid, oid } => {
-                self.undo_data(ttid, oid, result.and_then(object));
+            Purpose::UndoData { undo, oid } => {
+                self.undo_data(undo, oid, result.and_then(object));
             }
         }
     }
@@ -74,16 +74,16 @@ impl Client {
             (Some(Purpose::WalkInformation { .. }), ErrorCode::TidNotFound) => {
                 Error::NoSuchTransaction { tid: Tid::ZERO }
             }
-            (Some(Purpose::UndoneTransaction { ttid }), ErrorCode::TidNotFound) => {
-                self.undo_failure(*ttid, None, crate::error::UndoFailure::NoSuchTransaction)
+            (Some(Purpose::UndoneTransaction(undo)), ErrorCode::TidNotFound) => {
+                self.undo_failure(undo.ttid, None, crate::error::UndoFailure::NoSuchTransaction)
             }
-            (Some(Purpose::UndoSerials { ttid }), ErrorCode::OidNotFound) => {
-                self.undo_failure(*ttid, None, crate::error::UndoFailure::Packed)
+            (Some(Purpose::UndoSerials(undo)), ErrorCode::OidNotFound) => {
+                self.undo_failure(undo.ttid, None, crate::error::UndoFailure::Packed)
             }
             (
-                Some(Purpose::UndoData { ttid, oid }),
+                Some(Purpose::UndoData { undo, oid }),
                 ErrorCode::OidNotFound | ErrorCode::OidDoesNotExist,
-            ) => self.undo_failure(*ttid, Some(*oid), crate::error::UndoFailure::Packed),
+            ) => self.undo_failure(undo.ttid, Some(*oid), crate::error::UndoFailure::Packed),
             _ => Error::of_peer(Some(nid), code, text),
         }
     }

@@ -90,8 +90,8 @@ impl Client {
     /// Whether a storage may lack what a transaction stored, which the read has to take into
     /// account.
     fn is_failed_for(&self, purpose: &Purpose, nid: Nid) -> bool {
-        let Purpose::UndoSerials { ttid } = purpose else { return false };
-        self.transactions.get(ttid).is_some_and(|transaction| transaction.is_failed(nid))
+        let Purpose::UndoSerials(undo) = purpose else { return false };
+        self.transactions.get(&undo.ttid).is_some_and(|transaction| transaction.is_failed(nid))
     }
 
     /// Goes on after all storages were tried in vain: with the newest table, some time later.

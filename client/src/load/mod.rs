@@ -7,4 +7,4 @@ mod objects;
 mod reads;
 
 pub(crate) use objects::following;
-pub(crate) use reads::{Place, Purpose, ReadId, ReadState, Reads};
+pub(crate) use reads::{Place, Purpose, ReadId, ReadState, Reads, UndoId};

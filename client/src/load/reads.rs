@@ -50,17 +50,22 @@ pub(crate) enum Purpose {
         ttid: Ttid,
     },
     /// What a transaction undoes.
-    UndoneTransaction {
-        ttid: Ttid,
-    },
-    UndoSerials {
-        ttid: Ttid,
-    },
+    UndoneTransaction(UndoId),
+    UndoSerials(UndoId),
     /// Data that comes back.
     UndoData {
-        ttid: Ttid,
+        undo: UndoId,
         oid: Oid,
     },
+}
+
+/// An undo of a transaction. The ttid alone does not name it: a master that lost its log may give a
+/// ttid again whose transaction was lost, while something is still read for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct UndoId {
+    pub(crate) ttid: Ttid,
+    /// Of the request.
+    pub(crate) token: Token,
 }
 
 /// What a load asks of an object: which revision, and below which tid the newest is looked for.

@@ -1,7 +1,9 @@
 //! Undo.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use model::{PartitionId, Ttid};
+use model::{CellState, PartitionId, Ttid};
 use net::{
     Checksum, Data, ErrorCode, Message, OrderedMap, RelockConflict, RelockData, UndoSerials,
 };
@@ -11,16 +13,19 @@ use crate::{Answer, Completion, Conflict, Error, Request, Token, UndoFailure};
 
 fn undo(world: &mut World, ttid: Ttid) -> Token {
     let token = world.submit(Request::Undo { ttid, tid: tid(20) });
-    let information = Message::AnswerTransactionInformation {
-        tid: tid(20),
+    world.reply(1, "AskTransactionInformation", information(20, &[4, 5]));
+    token
+}
+
+fn information(transaction: u64, oids: &[u64]) -> Message {
+    Message::AnswerTransactionInformation {
+        tid: tid(transaction),
         user: Bytes::new(),
         description: Bytes::new(),
         extension: Bytes::new(),
         packed: false,
-        oids: vec![oid(4), oid(5)].into(),
-    };
-    world.reply(1, "AskTransactionInformation", information);
-    token
+        oids: oids.iter().map(|number| oid(*number)).collect::<Vec<_>>().into(),
+    }
 }
 
 fn serials(current: u64, undo: Option<u64>, is_current: bool) -> Message {
@@ -159,4 +164,34 @@ fn what_cannot_be_undone_is_told() {
     world.reply(1, "AskObjectUndoSerial", serials(30, None, false));
     world.reply(2, "AskObjectUndoSerial", NOTHING);
     world.assert_done(token, undo_error(Some(oid(4)), UndoFailure::Changed));
+}
+
+/// A master that lost its log does not know of transactions that nobody voted for.
+#[test]
+fn r25_what_was_read_for_a_lost_transaction_is_not_of_the_next_with_its_ttid() {
+    let mut world = World::readable(&[&[1]]);
+    let ttid = world.begin(1002);
+    let token = world.submit(Request::Undo { ttid, tid: tid(20) });
+    world.take(1, "AskTransactionInformation");
+    world.cut(MASTER, true);
+    assert_eq!(world.completion(), Completion::Disconnected);
+    world.assert_done(token, Err(Error::MasterLost { ttid }));
+    let token = world.submit(Request::Abort { ttid });
+    world.assert_done(token, Ok(Answer::Aborted));
+    world.advance(Duration::from_secs(1));
+    world.join(&[&[(1, CellState::UpToDate)]], tid(1000));
+    assert_eq!(world.completion(), Completion::Connected { last_tid: tid(1000) });
+
+    assert_eq!(world.begin(1002), ttid);
+    let token = world.submit(Request::Undo { ttid, tid: tid(22) });
+    // It is asked again for the one that is lost.
+    let asked = world.reply(1, "AskTransactionInformation", information(20, &[4]));
+    assert_eq!(asked, Message::AskTransactionInformation { tid: tid(20) });
+    let asked = world.reply(1, "AskTransactionInformation", information(22, &[5]));
+    assert_eq!(asked, Message::AskTransactionInformation { tid: tid(22) });
+    let asked = world.reply(1, "AskObjectUndoSerial", NOTHING);
+    let (limit, undone, oids) = (tid(1001), tid(22), vec![oid(5)]);
+    assert_eq!(asked, Message::AskObjectUndoSerial { ttid, limit, undone, oids: oids.into() });
+    world.assert_done(token, Ok(Answer::Undone(Vec::new())));
+    world.assert_idle(1);
 }
