@@ -120,11 +120,13 @@ impl Applicant {
         if by_address.as_ref().is_some_and(is_identified) {
             return Err("already connected".to_owned());
         }
-        let by_nid = self.nid.filter(|nid| cluster.nodes.get(*nid).is_some());
+        // An id that had to be given up is not asked for again.
+        let gave_up = is_storage && is_among(&cluster.displaced, self.address.as_ref());
+        let own = self.nid.filter(|_| !gave_up);
+        let by_nid = own.filter(|nid| cluster.nodes.get(*nid).is_some());
         if let Some(nid) = by_nid.filter(is_identified) {
-            // A temporary id is given anew; so is one that had to be given up.
-            let gave_up = is_among(&cluster.displaced, self.address.as_ref());
-            return match is_storage && !gave_up {
+            // A temporary id is given anew.
+            return match is_storage {
                 true if may_displace(cluster, nid) => Ok(Some(nid)),
                 true => Err("already connected".to_owned()),
                 false => Ok(None),
@@ -140,7 +142,7 @@ impl Applicant {
         }
         let same_type = |nid: &Nid| nid.node_type() == Some(self.node_type);
         // A storage that lost its id is known by its address.
-        Ok(by_nid.or(by_address.filter(|_| self.nid.is_none())).filter(same_type))
+        Ok(by_nid.or(by_address.filter(|_| own.is_none())).filter(same_type))
     }
 
     fn storage_state(

@@ -101,7 +101,7 @@ impl Storage {
         self.inbox.clear();
         self.forget_edits();
         self.phase = Phase::Searching;
-        if self.table.is_none() {
+        if !self.keeps_nid {
             self.nid = self.stored_nid();
             self.bootstrap.identity_mut().nid = self.nid.or(self.options.nid);
         }
@@ -268,6 +268,7 @@ impl Storage {
         if let Some(nid) = self.nid.filter(|nid| self.stored_nid() != Some(*nid)) {
             edits.push(MetadataEdit::set(MetadataKey::Nid, nid.get().to_le_bytes()));
         }
+        self.keeps_nid = true;
         let table = Box::new(table);
         self.edit_first(edits, MasterStep::Table { table, discarded });
     }

@@ -93,6 +93,8 @@ pub struct Storage {
     /// There may be background work that nobody has taken.
     pub(crate) background_wanted: bool,
     pub(crate) nid: Option<Nid>,
+    /// The id is durable, or about to be.
+    pub(crate) keeps_nid: bool,
     pub(crate) table: Option<PartitionTable>,
     pub(crate) nodes: NodeTable,
     pub(crate) phase: Phase,
@@ -159,6 +161,7 @@ impl Storage {
             background_at: now.monotonic,
             background_wanted: true,
             nid: stored_nid,
+            keeps_nid: table.is_some(),
             table,
             nodes: NodeTable::default(),
             phase: Phase::Searching,

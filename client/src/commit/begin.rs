@@ -1,14 +1,29 @@
 //! The beginning of a transaction, and whether requests are possible.
 
-use model::Ttid;
+use model::{Tid, Ttid};
+use net::Message;
 
 use super::transaction::{Phase, Transaction};
 use crate::error::Error;
 use crate::machine::Client;
+use crate::master::MasterStage;
+use crate::note::MasterRequest;
 use crate::request::{Answer, Token};
 
 impl Client {
-    pub(crate) fn begun(&mut self, token: Token, ttid: Ttid) {
+    /// A transaction has begun, with a tid that was asked for, or without.
+    pub(crate) fn begun(&mut self, token: Token, tid: Option<Tid>, ttid: Ttid) {
+        if self.transactions.contains_key(&ttid) {
+            // Given again by a master that lost its log. The former one is not over for its caller.
+            tracing::warn!(%ttid, "a master gave the id of another transaction");
+            if let MasterStage::Ready { link, .. } = self.master.stage {
+                self.links.send(link, &Message::AbortTransaction { ttid, nids: Vec::new() });
+            }
+            return match tid {
+                None => self.ask_master(MasterRequest::Begin { token, tid }),
+                Some(_) => self.complete(token, Err(Error::OutOfTurn { ttid })),
+            };
+        }
         self.transactions.insert(ttid, Transaction::new(ttid, self.options.cache_bytes));
         self.complete(token, Ok(Answer::Begun(ttid)));
     }

@@ -55,8 +55,8 @@ impl Client {
 
     fn master_answer(&mut self, request: MasterRequest, message: Message) {
         match (request, message) {
-            (MasterRequest::Begin { token, .. }, Message::AnswerBeginTransaction { ttid }) => {
-                self.begun(token, ttid);
+            (MasterRequest::Begin { token, tid }, Message::AnswerBeginTransaction { ttid }) => {
+                self.begun(token, tid, ttid);
             }
             (MasterRequest::NewOids { token, .. }, Message::AnswerNewOIDs { oids }) => {
                 self.complete(token, Ok(Answer::NewOids(oids.iter().collect())));

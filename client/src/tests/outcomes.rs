@@ -6,7 +6,7 @@ use model::CellState::UpToDate;
 use model::{Tid, Ttid};
 use net::{ErrorCode, Message};
 
-use super::world::{MASTER, World, oid, tid};
+use super::world::{MASTER, World, oid, payload, tid};
 use crate::{Answer, Completion, Error, Request, Token};
 
 /// A transaction that is voted.
@@ -146,4 +146,29 @@ fn what_is_asked_of_the_master_while_it_is_away_is_asked_of_the_next() {
     let asked = world.reply(MASTER, "AskBeginTransaction", answer);
     assert_eq!(asked, Message::AskBeginTransaction { tid: Some(tid(2000)) });
     world.assert_done(begin, Ok(Answer::Begun(ttid)));
+}
+
+#[test]
+fn r25_an_id_that_a_master_gives_again_is_not_taken_for_two_transactions() {
+    let mut world = World::readable(&[&[1]]);
+    let ttid = world.begin(1002);
+    world.cut(MASTER, true);
+    assert_eq!(world.completion(), Completion::Disconnected);
+    world.advance(Duration::from_secs(1));
+    world.join(&[&[(1, UpToDate)]], tid(1001));
+    assert_eq!(world.completion(), Completion::Connected { last_tid: tid(1001) });
+    let begin = world.submit(Request::Begin { tid: None });
+    world.reply(MASTER, "AskBeginTransaction", Message::AnswerBeginTransaction { ttid });
+    let told = world.take(MASTER, "AbortTransaction").message;
+    assert_eq!(told, Message::AbortTransaction { ttid, nids: Vec::new() });
+    world.assert_nothing();
+    let next = Ttid::new(1003);
+    let answer = Message::AnswerBeginTransaction { ttid: next };
+    world.reply(MASTER, "AskBeginTransaction", answer);
+    world.assert_done(begin, Ok(Answer::Begun(next)));
+    // The caller of the former one is told what became of it.
+    let store = Request::Store { ttid, oid: oid(4), serial: tid(7), data: Some(payload("four")) };
+    let token = world.submit(store);
+    world.assert_done(token, Err(Error::MasterLost { ttid }));
+    world.assert_idle(1);
 }

@@ -203,6 +203,13 @@ impl Nodes {
         }
     }
 
+    /// Ids that were given before now are those of their storages.
+    pub(crate) fn settle_given(&mut self) {
+        for node in self.by_nid.values_mut() {
+            node.is_given = false;
+        }
+    }
+
     pub(crate) fn set_truncating(&mut self, nid: Nid, is_truncating: bool) {
         if let Some(node) = self.by_nid.get_mut(&nid) {
             node.is_truncating = is_truncating;

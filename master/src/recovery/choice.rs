@@ -254,7 +254,9 @@ fn was_used(cluster: &Cluster) -> bool {
 
 fn of_new_table(cluster: &Cluster, impulse: Impulse) -> Result<BTreeSet<Nid>, String> {
     if cluster.ledger.remembered().is_foreign {
-        return Err("waiting for a storage that was here and had a database".to_owned());
+        let text = "waiting for a storage that was here and had a database; without it, start the \
+                    master with an empty directory";
+        return Err(text.to_owned());
     }
     let storages: BTreeSet<Nid> =
         cluster.nodes.identified(NodeType::Storage).map(|(nid, _)| nid).collect();

@@ -44,6 +44,7 @@ impl Recovery {
         cluster.truncate = cluster.ledger.remembered().truncate;
         let storages: Vec<Nid> =
             cluster.nodes.identified(NodeType::Storage).map(|(nid, _)| nid).collect();
+        cluster.nodes.settle_given();
         let recovery = Self::default();
         for nid in storages {
             recovery.storage_joined(cluster, nid);
@@ -61,8 +62,16 @@ impl Recovery {
     /// A storage is gone.
     pub(crate) fn storage_lost(&mut self, cluster: &mut Cluster, nid: Nid) {
         cluster.nodes.disconnect(nid);
-        cluster.set_node_state(nid, NodeState::Down);
-        cluster.broadcast_nodes(&[nid]);
+        let is_given = cluster.nodes.get(nid).is_some_and(|node| node.is_given);
+        let is_remembered = cluster.ledger.remembered().storages.contains_key(&nid);
+        let has_cells = cluster.table.as_ref().is_some_and(|table| table.nodes().contains(&nid));
+        if is_given && !is_remembered && !has_cells {
+            // What it was given just now it does not keep.
+            cluster.remove_node(nid);
+        } else {
+            cluster.set_node_state(nid, NodeState::Down);
+            cluster.broadcast_nodes(&[nid]);
+        }
         self.storage_left(cluster, nid);
     }
 
@@ -179,7 +188,7 @@ impl Recovery {
     fn displace_newcomers(&mut self, cluster: &mut Cluster) {
         for nid in cluster.table().nodes() {
             let is_given = cluster.nodes.get(nid).is_some_and(|node| node.is_given);
-            if is_given && cluster.nodes.link(nid).is_some() {
+            if is_given && cluster.nodes.link(nid).is_some() && !self.reports.has_table(nid) {
                 displace(cluster, nid);
                 cluster.nodes.forget_address(nid);
                 self.storage_lost(cluster, nid);
@@ -327,8 +336,7 @@ impl Recovery {
 /// Remembers that a storage has a database of which the log does not know: the log was lost, or is
 /// an old one, and from what it says of ids nobody can tell that nothing was written.
 fn note_foreign(cluster: &mut Cluster) {
-    let remembered = cluster.ledger.remembered();
-    if remembered.reserved_tid == Tid::ZERO && !remembered.is_foreign {
+    if !cluster.ledger.remembered().is_foreign {
         cluster.commit(Command::Foreign);
     }
 }
