@@ -61,7 +61,7 @@ pub(crate) struct WaitingArgs {
     /// time: it is handled sooner, and a processor is kept busy, unless others need it. 0: sleep at
     /// once
     #[arg(
-        long, default_value_t = 300, value_name = "MICROSECONDS",
+        long, default_value_t = 600, value_name = "MICROSECONDS",
         value_parser = clap::value_parser!(u32).range(..=BUSY_POLL_US_MAX)
     )]
     pub(crate) busy_poll_us: u32,
