@@ -10,7 +10,7 @@ use quick_cache::unsync::{self, DefaultLifecycle};
 use super::flights::{End, Flights, Ticket};
 use super::policy::{ByMemory, OidHasher, PLACE_LENGTH};
 use super::revisions::Revisions;
-use crate::request::{Object, Revision};
+use crate::request::Object;
 
 type Objects = unsync::Cache<Oid, Revisions, ByMemory, BuildHasherDefault<OidHasher>>;
 
@@ -45,17 +45,9 @@ impl Shard {
         Self { objects, flights: Flights::default(), object_bytes_max, newest: Tid::ZERO }
     }
 
-    pub(super) fn find(&self, oid: Oid, revision: Revision, known_before: Tid) -> Option<Object> {
-        self.objects.get(&oid)?.find(oid, revision, known_before)
-    }
-
-    pub(super) fn find_to_inflate(
-        &self,
-        oid: Oid,
-        revision: Revision,
-        known_before: Tid,
-    ) -> Option<(Object, bool)> {
-        self.objects.get(&oid)?.find_to_inflate(oid, revision, known_before)
+    /// What is kept of an object, for somebody who asks for it.
+    pub(super) fn revisions(&self, oid: Oid) -> Option<&Revisions> {
+        self.objects.get(&oid)
     }
 
     pub(super) fn begin(&mut self, oid: Oid) -> Ticket {

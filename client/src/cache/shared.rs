@@ -52,14 +52,14 @@ impl Cache {
     /// What a load gives, if that is known: at most what a storage would answer.
     pub(crate) fn load(&self, oid: Oid, revision: Revision) -> Option<Object> {
         let shard = self.shard(oid);
-        shard.find(oid, revision, self.known_before())
+        shard.revisions(oid)?.find(oid, revision, self.known_before())
     }
 
     /// The same for somebody who inflates compressed data; and whether that was done before, so
     /// that it is worthwhile to tell [`Cache::inflate`] what came of it.
     pub(crate) fn load_to_inflate(&self, oid: Oid, revision: Revision) -> Option<(Object, bool)> {
         let shard = self.shard(oid);
-        shard.find_to_inflate(oid, revision, self.known_before())
+        shard.revisions(oid)?.find_to_inflate(oid, revision, self.known_before())
     }
 
     /// Takes note that a load is asked of a storage.

@@ -62,7 +62,7 @@ pub(crate) struct Node {
     pub(crate) completed_pack: Option<Tid>,
     /// Whether a storage truncates, after the others did. It has not got the table yet.
     pub(crate) is_truncating: bool,
-    /// Whether a storage has nothing, as far as is known: its id was given to it just now.
+    /// Whether a storage has nothing, as far as is known.
     pub(crate) is_new: bool,
     /// Whether a storage was given its id as one that nobody knew.
     pub(crate) is_given: bool,
