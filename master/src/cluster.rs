@@ -232,14 +232,20 @@ impl Cluster {
         }
     }
 
-    /// A storage is gone, in a state with a table: it is DOWN, or forgotten if it was PENDING; its
-    /// cells are out of date. Whether the cluster is still operational is for the caller to see.
+    /// A storage is gone, in a state with a table: it is DOWN, or forgotten if it was PENDING and
+    /// has no cells; its cells are out of date. Whether the cluster is still operational is for the
+    /// caller to see.
     pub(crate) fn storage_gone(&mut self, nid: Nid) {
         let Some(node) = self.nodes.get(nid) else { return };
         match node.state {
-            NodeState::Pending => {
+            NodeState::Pending if !self.table().nodes().contains(&nid) => {
                 self.nodes.disconnect(nid);
                 self.remove_node(nid);
+            }
+            NodeState::Pending => {
+                self.nodes.disconnect(nid);
+                self.set_node_state(nid, NodeState::Down);
+                self.broadcast_nodes(&[nid]);
             }
             NodeState::Down => self.nodes.disconnect(nid),
             NodeState::Running | NodeState::Unknown => {

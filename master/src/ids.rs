@@ -209,7 +209,9 @@ impl Ids {
 
     /// Up to where tids should be reserved, if little is left. The log is to be asked for that.
     pub(crate) fn tids_to_reserve(&mut self, unix: Duration) -> Option<Tid> {
-        if self.is_closed || self.requested_tid >= self.after(unix, TIDS_AHEAD_LOW) {
+        // What a slow log was asked for comes first: it would never be done with everything else.
+        let is_asked = self.requested_tid > self.reserved_tid;
+        if self.is_closed || is_asked || self.requested_tid >= self.after(unix, TIDS_AHEAD_LOW) {
             return None;
         }
         self.requested_tid = self.after(unix, TIDS_AHEAD);

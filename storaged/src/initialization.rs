@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use engine::{MetadataEdit, MetadataKey};
 use model::{
-    Cell, CellState, Nid, NodeState, NodeType, PartitionId, PartitionTable, PartitionTableId, Ttid,
+    Cell, CellChange, CellState, Nid, NodeState, NodeType, PartitionId, PartitionTable,
+    PartitionTableId, Ttid,
 };
 use net::{IdTimestamp, LinkId, Message, NodeInformation};
 
@@ -159,7 +160,10 @@ impl Storage {
                     return self.refuse_master(id, "changes of a table that was not sent");
                 };
                 match table.apply(table_id, replicas, &changes) {
-                    Ok(()) => self.adopt(table),
+                    Ok(()) => {
+                        let discarded = self.discarded(&changes);
+                        self.adopt(table, discarded);
+                    }
                     Err(error) => self.refuse_master(id, error.to_string()),
                 }
             }
@@ -176,10 +180,12 @@ impl Storage {
             Message::NotifyPackSigned { approved, rejected } => {
                 self.sign_packs(link, &approved, &rejected);
             }
-            Message::AbortTransaction { ttid, .. }
-            | Message::NotifyTransactionFinished { ttid, .. } => {
+            Message::AbortTransaction { ttid, .. } => {
                 self.abort_unless_locked(ttid);
+                // What the client had sent before may still be on its way (R7).
+                self.transactions.lose(ttid);
             }
+            Message::NotifyTransactionFinished { ttid, .. } => self.abort_unless_locked(ttid),
             Message::NotifyRepair { .. } => tracing::info!("nothing to repair: no orphans here"),
             Message::FlushLog {} => {}
             other => {
@@ -246,20 +252,32 @@ impl Storage {
             return self.fail(Error::OtherPartitions { database, cluster: rows.len() });
         }
         match PartitionTable::new(table_id, replicas, rows) {
-            Ok(table) => self.adopt(table),
+            Ok(table) if self.is_left_out(&table) => {
+                tracing::warn!(
+                    id = %table.id(),
+                    "the partition table has no cell of this storage any more: it was dropped while \
+                     it was away, and ends"
+                );
+                self.exit.get_or_insert(StorageExit::Dropped);
+            }
+            Ok(table) => self.adopt(table, Vec::new()),
             Err(error) => self.refuse_master(id, error.to_string()),
         }
     }
 
-    /// Makes a table durable, and works with it then.
-    fn adopt(&mut self, table: PartitionTable) {
-        let mut discarded = Vec::new();
-        if let (Some(nid), Some(before)) = (self.nid, &self.table) {
-            let has =
-                |table: &PartitionTable, partition| table.cell_state(partition, nid).is_some();
-            let gone = before.partitions().iter();
-            discarded.extend(gone.filter(|p| has(before, *p) && !has(&table, *p)));
-        }
+    /// Whether a later table than the one that is known has none of this storage's cells.
+    fn is_left_out(&self, table: &PartitionTable) -> bool {
+        let (Some(nid), Some(before)) = (self.nid, &self.table) else { return false };
+        let has_cells = |table: &PartitionTable| {
+            let mut partitions = table.partitions().iter();
+            partitions.any(|partition| table.cell_state(partition, nid).is_some())
+        };
+        table.id() > before.id() && has_cells(before) && !has_cells(table)
+    }
+
+    /// Makes a table durable, and works with it then. Data of cells that it does not have stays: it
+    /// goes only when somebody says that a cell is discarded.
+    fn adopt(&mut self, table: PartitionTable, discarded: Vec<PartitionId>) {
         let mut edits = vec![
             MetadataEdit::set(MetadataKey::PartitionTable, table.to_bytes()),
             MetadataEdit::set(MetadataKey::Partitions, table.partitions().get().to_le_bytes()),
@@ -271,6 +289,16 @@ impl Storage {
         self.keeps_nid = true;
         let table = Box::new(table);
         self.edit_first(edits, MasterStep::Table { table, discarded });
+    }
+
+    /// Cells of this storage that are said to be no longer its own.
+    fn discarded(&self, changes: &[CellChange]) -> Vec<PartitionId> {
+        let is_gone = |change: &&CellChange| {
+            Some(change.nid) == self.nid
+                && change.state == CellState::Discarded
+                && self.cell(change.partition).is_some()
+        };
+        changes.iter().filter(is_gone).map(|change| change.partition).collect()
     }
 
     /// Goes on with a message of the master.

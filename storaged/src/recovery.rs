@@ -45,6 +45,16 @@ impl Storage {
 
     /// Does what was intended, if anything was. Whether the master has to wait for it.
     pub(crate) fn truncate_first(&mut self, link: LinkId, id: u32) -> bool {
+        self.truncate(MasterStep::LastIds { link, id })
+    }
+
+    /// The cluster operates and did not ask for last ids: it has no use for what this storage has,
+    /// and what it was told once is of the past, not for the next who asks.
+    pub(crate) fn truncate_late(&mut self) {
+        self.truncate(MasterStep::Noted);
+    }
+
+    fn truncate(&mut self, step: MasterStep) -> bool {
         let Some(tid) = self.engine.metadata().get_tid(MetadataKey::TruncateTid) else {
             return false;
         };
@@ -60,7 +70,7 @@ impl Storage {
         if self.packs.retain(|pack_id| pack_id <= tid) {
             edits.push(self.packs.edit());
         }
-        self.edit_first(edits, MasterStep::LastIds { link, id });
+        self.edit_first(edits, step);
         true
     }
 }

@@ -21,7 +21,9 @@ pub(crate) fn leave_operation(cluster: &mut Cluster, truncate: Option<Tid>) {
     let storages: Vec<(Nid, LinkId)> = cluster.nodes.identified(NodeType::Storage).collect();
     for (nid, link) in storages {
         cluster.wire.send(link, &Message::StopOperation {});
-        if let Some(tid) = truncate {
+        // Others have nothing that counts, and might remember it when it is over (R18).
+        let has_cells = cluster.table.as_ref().is_some_and(|table| table.nodes().contains(&nid));
+        if let Some(tid) = truncate.filter(|_| has_cells) {
             cluster.wire.send(link, &Message::Truncate { tid });
         }
         if cluster.nodes.get(nid).is_some_and(|node| node.state == NodeState::Running) {

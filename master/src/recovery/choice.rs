@@ -54,7 +54,7 @@ impl Recovery {
         if let Some(conflict) = self.conflicts.values().next() {
             return Err(Obstacle::Trouble(conflict.clone()));
         }
-        if let Some((nid, tid)) = self.reports.backup(cluster) {
+        if let Some((nid, tid)) = self.reports.backup(self.found) {
             return Err(Obstacle::Trouble(format!(
                 "{nid} has a database in backup mode, up to {tid}: backup clusters come with a \
                  later version, and this database must not be written to"

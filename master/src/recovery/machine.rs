@@ -25,6 +25,9 @@ pub(crate) struct Recovery {
     pub(super) reports: Reports,
     /// The greatest id of a table that a storage reported, also of one that is gone since.
     pub(super) newest: Option<PartitionTableId>,
+    /// The id of the newest table that was found: in the log, or on a storage. That a storage was
+    /// dropped meanwhile makes a newer one, which nobody has.
+    pub(super) found: Option<PartitionTableId>,
     /// Storages whose table has the same id as the newest and other rows, with what to say.
     pub(super) conflicts: BTreeMap<Nid, String>,
     /// The last transactions of storages that were asked.
@@ -45,7 +48,8 @@ impl Recovery {
         let storages: Vec<Nid> =
             cluster.nodes.identified(NodeType::Storage).map(|(nid, _)| nid).collect();
         cluster.nodes.settle_given();
-        let recovery = Self::default();
+        let found = cluster.table.as_ref().map(|table| table.table().id());
+        let recovery = Self { found, ..Self::default() };
         for nid in storages {
             recovery.storage_joined(cluster, nid);
         }
@@ -214,6 +218,7 @@ impl Recovery {
             }
             _ => {
                 forget_truncations(cluster, nid, &table);
+                self.found = Some(table.id());
                 // Conflicts were about an older one.
                 self.conflicts.clear();
                 cluster.commit(Command::Table(table.clone()));
@@ -251,7 +256,7 @@ impl Recovery {
 
     /// Without what the log says.
     pub(super) fn reported_truncate(&self, cluster: &Cluster) -> Option<Tid> {
-        self.reports.of_newest(cluster).filter_map(|(_, report)| report.truncate).min()
+        self.reports.truncate(self.found, cluster.table.as_ref())
     }
 
     /// Has those storages truncate that do not know of it yet, and asks them again.

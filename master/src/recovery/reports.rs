@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{Nid, Oid, PartitionTableId, Tid, Ttid};
 
-use crate::cluster::Cluster;
+use crate::table::LiveTable;
 
 /// What a storage said of itself.
 #[derive(Clone, Copy, Debug)]
@@ -59,16 +59,28 @@ impl Reports {
         self.get(nid).is_some_and(|report| report.table_id.is_some())
     }
 
-    /// Those of storages that have the newest table.
-    pub(super) fn of_newest(&self, cluster: &Cluster) -> impl Iterator<Item = (Nid, &Report)> {
-        let newest = cluster.table.as_ref().map(|table| table.table().id());
+    /// Those of storages that have the newest table, as it was found.
+    fn of_newest(&self, newest: Option<PartitionTableId>) -> impl Iterator<Item = (Nid, &Report)> {
         self.iter().filter(move |(_, report)| report.table_id >= newest)
     }
 
     /// A storage that follows another cluster, by the newest table. What one with an older table
     /// says is of the past.
-    pub(super) fn backup(&self, cluster: &Cluster) -> Option<(Nid, Tid)> {
-        self.of_newest(cluster).find_map(|(nid, report)| Some((nid, report.backup?)))
+    pub(super) fn backup(&self, newest: Option<PartitionTableId>) -> Option<(Nid, Tid)> {
+        self.of_newest(newest).find_map(|(nid, report)| Some((nid, report.backup?)))
+    }
+
+    /// Up to where storages with readable cells of the newest table say that they are to truncate.
+    /// What others were told once, and did not do, is of the past: the rest has gone on without
+    /// them.
+    pub(super) fn truncate(
+        &self,
+        newest: Option<PartitionTableId>,
+        table: Option<&LiveTable>,
+    ) -> Option<Tid> {
+        let readable = table.map(LiveTable::readable_nodes).unwrap_or_default();
+        let reports = self.of_newest(newest).filter(|(nid, _)| readable.contains(nid));
+        reports.filter_map(|(_, report)| report.truncate).min()
     }
 
     /// Takes note that a storage is asked whether anything was written to it.

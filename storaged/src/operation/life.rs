@@ -46,6 +46,7 @@ impl Storage {
         }
         tracing::info!(backup, "in operation");
         self.phase = Phase::Operating { master, backup };
+        self.truncate_late();
         self.links.send(master, &Message::NotifyReady {});
         self.disown_all();
         self.tell_packed(master);

@@ -97,10 +97,13 @@ impl Sum {
         for (kind, count) in &figures.faults {
             *all.faults.entry(kind).or_default() += count;
         }
+        for (text, count) in &figures.ends {
+            *all.ends.entry(text.clone()).or_default() += count;
+        }
     }
 
     fn print(&self, time: Duration) {
-        let Figures { elapsed, events, commits, faults } = &self.figures;
+        let Figures { elapsed, events, commits, faults, ends } = &self.figures;
         let seconds = time.as_secs_f64().max(0.001);
         let hours = elapsed.as_secs_f64() / 3600.0;
         let rate = |count: u64| per_second(count, seconds);
@@ -117,6 +120,13 @@ impl Sum {
         println!("faults: {total}, {:.1} a second", rate(total));
         for (kind, count) in faults {
             println!("  {kind}: {count}, {:.2} a second", rate(*count));
+        }
+        println!(
+            "processes ended by themselves, or would not start: {}",
+            ends.values().sum::<u64>()
+        );
+        for (text, count) in ends {
+            println!("  {text}: {count}");
         }
     }
 }

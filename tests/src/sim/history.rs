@@ -9,7 +9,7 @@ use std::rc::Rc;
 use model::{Oid, Tid};
 
 pub(crate) use attempt::{Attempt, AttemptId, Fate, Write};
-pub(crate) use seen::{Connection, Found, Read, Synchronized, Walk, Walked};
+pub(crate) use seen::{Connection, Failed, Found, Read, Synchronized, Walk, Walked};
 
 /// A point in real time: how much was noted before. The simulator is one thread, so what was noted
 /// first happened first.
@@ -31,12 +31,16 @@ pub struct History {
     /// What clients were told of the last transaction, each life of each client for itself.
     pub(crate) connections: Vec<Connection>,
     pub(crate) synchronized: Vec<Synchronized>,
-    /// When the master last forgot which ids it gave out.
-    pub(crate) forgotten: Moment,
+    /// What failed outside of transactions, or left open whether one is committed.
+    pub(crate) failed: Vec<Failed>,
+    /// When the master forgot which ids it gave out.
+    pub(crate) forgotten: Vec<Moment>,
+    /// Whether anything goes wrong in this run that is not somebody else's commit.
+    pub(crate) has_faults: bool,
     /// Whether a read of a disk may fail: what has no other copy is damaged then.
     pub(crate) is_unreadable: bool,
-    /// Oids that were given out, and when they were asked for.
-    pub(crate) new_oids: Vec<(Moment, Oid)>,
+    /// Oids that were given out: when they were asked for, and when that was answered.
+    pub(crate) new_oids: Vec<(Moment, Moment, Oid)>,
 }
 
 impl History {
@@ -47,7 +51,13 @@ impl History {
 
     /// The master has forgotten which ids it gave out: what nobody stored may be given again.
     pub fn directory_lost(&mut self) {
-        self.forgotten = self.moment();
+        let moment = self.moment();
+        self.forgotten.push(moment);
+    }
+
+    /// Something will go wrong.
+    pub fn fault(&mut self) {
+        self.has_faults = true;
     }
 
     /// Some disk will not give what it is asked for once.

@@ -68,6 +68,9 @@ pub struct Figures {
     pub commits: u64,
     /// Faults that happened, by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// How often processes ended by themselves or would not start, by what they said, without
+    /// numbers.
+    pub ends: BTreeMap<String, u64>,
 }
 
 /// Runs a cluster as a setting has it. The same setting gives the same outcome.
@@ -85,6 +88,7 @@ pub fn run(setting: &Setting, tracing: Tracing) -> Outcome {
         events: run.world.events(),
         commits: run.history.borrow().commits(),
         faults: run.breaker.counts().clone(),
+        ends: run.ends(),
     };
     let (trace, trace_hash) = (run.world.trace(), run.world.trace_hash());
     let coverage = run.coverage.take();
@@ -103,6 +107,9 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(setting: &'a Setting) -> Self {
         let history = History::new();
+        if !setting.faults.is_empty() {
+            history.borrow_mut().fault();
+        }
         if setting.faults.iter().any(|fault| fault.kind.fails_reads()) {
             history.borrow_mut().read_fails();
         }
@@ -163,6 +170,19 @@ impl<'a> Run<'a> {
             }
         }
         all
+    }
+
+    /// Why processes ended by themselves, or would not start.
+    fn ends(&self) -> BTreeMap<String, u64> {
+        let mut ends = BTreeMap::new();
+        for process in self.nodes.all() {
+            let kind = self.world.name(process).chars().next().unwrap_or('?');
+            for text in self.world.ends(process) {
+                let text = text.replace(|letter: char| letter.is_ascii_digit(), "");
+                *ends.entry(format!("{kind}: {text}")).or_default() += 1;
+            }
+        }
+        ends
     }
 
     /// Programs and faults.

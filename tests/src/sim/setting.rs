@@ -8,6 +8,7 @@ use model::Random;
 use super::fault::{self, Fault, Targets};
 use super::profile::Profile;
 use super::program::Plan;
+use crate::world::Machines;
 
 /// How many faults there are at least, but for some that cannot happen when their time comes.
 const FAULTS_MIN: u64 = 30;
@@ -33,6 +34,8 @@ pub struct Setting {
     pub duration: Duration,
     /// How many commits there are to be, at least.
     pub commits_min: u64,
+    /// What machines are like.
+    pub machines: Machines,
     /// Whether it is tried in the end to run without a storage that has readable cells.
     pub refuses: bool,
 }
@@ -54,6 +57,7 @@ impl Setting {
         let refuses = random.chance(1, 4);
         faults.extend(fault::choose_failing(&mut random, profile, targets, duration));
         faults.sort_by_key(|fault| fault.at);
+        let machines = Machines::choose(&mut random);
         Self {
             seed,
             profile,
@@ -64,6 +68,7 @@ impl Setting {
             faults,
             duration,
             commits_min: 500,
+            machines,
             refuses,
         }
     }
@@ -71,10 +76,17 @@ impl Setting {
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, profile, storages, replicas, partitions, plan, faults, duration, .. } =
-            self;
+        let Self { seed, profile, storages, replicas, partitions, plan, faults, .. } = self;
+        let Machines { reads_wait, works_beside, goes_dark } = self.machines;
+        let ways = [
+            (reads_wait, "reads wait, "),
+            (works_beside, "work is done beside, "),
+            (goes_dark, "who has no power is silent, "),
+        ];
+        let ways: String = ways.iter().filter(|(is_so, _)| *is_so).map(|(_, text)| *text).collect();
+        let duration = self.duration;
         write!(f, "seed {seed}, profile {profile}: {storages} storages, {replicas} replicas, ")?;
-        write!(f, "{partitions} partitions, {plan}, ")?;
+        write!(f, "{partitions} partitions, {plan}, {ways}")?;
         write!(f, "{} faults, {} s", faults.len(), duration.as_secs())
     }
 }

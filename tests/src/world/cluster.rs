@@ -12,6 +12,7 @@ use super::bank::{Ledger, Teller};
 use super::hosts::{
     MasterHost, StorageHost, client, client_address, master_address, storage_address,
 };
+use super::machines::Machines;
 use super::process::{Actor, Host, ProcessId};
 use super::whole::World;
 use crate::node::Node;
@@ -64,7 +65,8 @@ impl Cluster {
         let master = MasterHost { partitions, replicas, storages, seed: random.next_u64() };
         let master = world.add("M1", master_address(), Box::new(master));
         let storages = (1..=options.storages).map(|number| {
-            let host = Box::new(StorageHost { number });
+            let (machines, random) = (Machines::default(), random.split());
+            let host = Box::new(StorageHost { number, machines, random });
             world.add(&format!("S{number}"), storage_address(number), host)
         });
         let storages = storages.collect();

@@ -7,10 +7,11 @@ use std::time::Duration;
 use client::{Client, ClientOptions};
 use engine::disk::{Disk, MemoryDisk};
 use master::{Master, MasterOptions};
-use model::{Now, PartitionCount};
+use model::{Now, PartitionCount, Random};
 use net::Address;
 use storaged::{Storage, StorageOptions};
 
+use super::machines::{Beside, Machines};
 use super::process::Host;
 use crate::database::open_database;
 use crate::node::Node;
@@ -74,6 +75,10 @@ impl Host for MasterHost {
 pub(crate) struct StorageHost {
     /// Which one.
     pub(crate) number: u32,
+    /// What its machine is like.
+    pub(crate) machines: Machines,
+    /// Of how fast that is.
+    pub(crate) random: Random,
 }
 
 impl Host for StorageHost {
@@ -89,8 +94,13 @@ impl Host for StorageHost {
             disable_drop_partitions: false,
             reconnect_delay: RECONNECT_DELAY,
         };
-        let engine = open_database(disk).map_err(|error| error.to_string())?;
-        let storage = Storage::open(options, engine, now).map_err(|error| error.to_string())?;
+        let disk = disk.clone().with_faults(self.machines.reading(&mut self.random));
+        let engine = open_database(&disk).map_err(|error| error.to_string())?;
+        let storage = Storage::open(options, engine, now);
+        let mut storage = storage.map_err(|error| error.to_string())?;
+        if self.machines.works_beside {
+            storage.set_background(Box::new(Beside::new(self.random.split())));
+        }
         Ok(Box::new(storage))
     }
 

@@ -12,7 +12,8 @@
 //! behind what it sent. [`World::cut`] breaks one at once: what was on its way is lost.
 //!
 //! **Processes.** [`World::crash`] is a power cut: what the disk had not synced is lost, in part or
-//! as a whole. [`World::kill`] ends the process only. [`World::pause`] stops it like SIGSTOP: what
+//! as a whole; its peers are told as if the process had ended, or nothing ([`Machines`]).
+//! [`World::kill`] ends the process only. [`World::pause`] stops it like SIGSTOP: what
 //! comes for it waits. What a machine wanted to send in the event in which its disk crashed is
 //! never sent.
 //!
@@ -27,6 +28,7 @@ mod bank;
 mod clock;
 mod cluster;
 mod hosts;
+mod machines;
 mod network;
 mod obstacles;
 mod process;
@@ -42,6 +44,7 @@ pub use cluster::{Cluster, ClusterOptions};
 pub(crate) use hosts::{
     MasterHost, StorageHost, client, client_address, master_address, storage_address,
 };
+pub use machines::Machines;
 pub use process::{Actor, Host, ProcessId};
 pub use whole::World;
 pub use witness::Witness;

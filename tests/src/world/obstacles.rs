@@ -22,7 +22,12 @@ pub(super) struct Obstacles {
     waiting: Vec<Happening>,
     /// Hosts that refuse connections although somebody listens.
     refusing: BTreeSet<ProcessId>,
+    /// Whether machines without power say nothing.
+    goes_dark: bool,
 }
+
+/// How often somebody tries to reach a machine that does not answer.
+const RETRANSMISSION: Duration = Duration::from_millis(500);
 
 impl World {
     /// From now on nothing comes through from one process to another. What is sent waits.
@@ -106,6 +111,39 @@ impl World {
         }
     }
 
+    /// Whether machines whose power fails say nothing to their peers from now on. Without, peers are
+    /// told as if the process had been killed.
+    pub fn set_dark(&mut self, on: bool) {
+        self.obstacles.goes_dark = on;
+    }
+
+    /// A machine has no power: nobody is told, and nothing answers until it is back.
+    pub(super) fn go_dark(&mut self, process: ProcessId) {
+        if !self.obstacles.goes_dark {
+            return;
+        }
+        self.processes[process.0].is_dark = true;
+        for link in self.network.links(process) {
+            let (id, side) = self.network.find(process, link).expect("it has the link");
+            self.network.close(id, side);
+            // Unless nobody had taken it yet.
+            if let Some(connection) = self.network.get(id) {
+                connection.is_half_open = true;
+                let reset = Happening::Reset { connection: id, side: side.other() };
+                self.agenda.add(self.elapsed + KEEPALIVE, reset);
+            }
+        }
+    }
+
+    /// Has somebody try again who wants something of a machine that may be dark. Whether it is.
+    pub(super) fn is_dark(&mut self, machine: ProcessId, happening: Happening) -> bool {
+        let is_dark = self.processes[machine.0].is_dark;
+        if is_dark {
+            self.agenda.add(self.elapsed + RETRANSMISSION, happening);
+        }
+        is_dark
+    }
+
     /// Whether somebody has not learned yet that a connection is broken.
     pub fn has_half_open(&self) -> bool {
         self.network.has_half_open()
@@ -113,6 +151,15 @@ impl World {
 
     /// One end of a half-open connection has sent something.
     pub(super) fn reset(&mut self, id: ConnectionId, side: Side) {
+        let Some(connection) = self.network.get(id) else { return };
+        let target = self.listeners.get(&connection.target).copied();
+        let other = match side {
+            Side::Opener => target.expect("somebody had taken it"),
+            Side::Acceptor => connection.opened_by,
+        };
+        if self.is_dark(other, Happening::Reset { connection: id, side }) {
+            return;
+        }
         if let Some(end) = self.network.close(id, side) {
             let reason = String::from("reset by the peer");
             self.deliver(end.process, Event::Closed { link: end.link, reason });

@@ -65,6 +65,8 @@ pub(super) struct Process {
     pub(super) timer: Option<Duration>,
     /// Whether its disk will do what it was asked for.
     pub(super) disk_due: bool,
+    /// Whether its machine has no power, and nothing answers.
+    pub(super) is_dark: bool,
     pub(super) clock: Clock,
     /// What comes from it comes so much later.
     pub(super) network_delay: Duration,
@@ -72,6 +74,8 @@ pub(super) struct Process {
     pub(super) disk_delay: Duration,
     /// Why it ended by itself.
     pub(super) exit: Option<String>,
+    /// Why it ended by itself, or would not start, each time.
+    pub(super) ends: Vec<String>,
     /// How it is going to end.
     pub(super) doom: Option<Doom>,
 }
@@ -107,10 +111,12 @@ impl Process {
             held: None,
             timer: None,
             disk_due: false,
+            is_dark: false,
             clock: Clock::default(),
             network_delay: Duration::ZERO,
             disk_delay: Duration::ZERO,
             exit: None,
+            ends: Vec::new(),
             doom: None,
         }
     }

@@ -21,6 +21,10 @@ impl World {
         let target = self.listeners.get(&connection.target).copied();
         let opener = connection.end(Side::Opener).map(|end| end.process);
         let Some(opener) = opener else { return };
+        let happening = Happening::Connect { connection: id };
+        if target.is_some_and(|target| self.is_dark(target, happening)) {
+            return;
+        }
         let back = self.elapsed + self.latency();
         match target.filter(|target| self.is_running(*target) && !self.is_refusing(*target)) {
             Some(target) => {

@@ -176,6 +176,11 @@ impl World {
         self.processes[process.0].exit.as_deref()
     }
 
+    /// Why a process ended by itself, or would not start, each time.
+    pub fn ends(&self, process: ProcessId) -> &[String] {
+        &self.processes[process.0].ends
+    }
+
     /// Starts a process after a while.
     pub fn start_after(&mut self, process: ProcessId, delay: Duration) {
         let life = self.processes[process.0].life;
@@ -193,6 +198,7 @@ impl World {
         let found = &mut self.processes[process.0];
         assert!(found.node.is_none(), "{} runs already", found.name);
         found.exit = None;
+        found.is_dark = false;
         found.disk.hold_requests(true);
         match found.host.open(&found.disk, now) {
             Ok(node) => {
@@ -203,6 +209,7 @@ impl World {
             }
             Err(text) => {
                 self.say(process, &format!("refuses to start: {text}"));
+                self.processes[process.0].ends.push(text.clone());
                 self.processes[process.0].exit = Some(text);
                 // What else would start it now is for the life that it did not have.
                 self.processes[process.0].life += 1;
@@ -224,6 +231,7 @@ impl World {
     /// The power of a process fails. Of what was not synced, the disk keeps what chance decides.
     pub fn crash(&mut self, process: ProcessId) {
         self.say(process, "crashes");
+        self.go_dark(process);
         self.end(process, "reset by the peer");
         let seed = self.random.next_u64();
         let found = &mut self.processes[process.0];
@@ -396,7 +404,6 @@ impl World {
         }
         self.events += 1;
         node.handle(now, event);
-        node.invariants();
         self.after_event(process);
     }
 
@@ -408,6 +415,7 @@ impl World {
         if let Some(actor) = &mut found.actor {
             actor.act(node.as_mut(), now);
         }
+        node.invariants();
         if self.check_crash(process) || self.meets_doom(process) {
             return;
         }
@@ -424,6 +432,7 @@ impl World {
                 self.say(process, &format!("does not end in good order: {text}"));
             }
             let found = &mut self.processes[process.0];
+            found.ends.push(exit.clone());
             found.exit = Some(exit);
             found.disk = found.disk.keep_all();
             self.start_ended(process);

@@ -26,7 +26,19 @@ pub(super) fn check(history: &History, truth: &Truth) -> Result<(), Broken> {
 /// What an attempt was begun as, and when that was told, unless the master has forgotten it since:
 /// what it said before may still have been on its way.
 fn remembered(history: &History, attempt: &Attempt) -> Option<(Ttid, Moment)> {
-    attempt.ttid.filter(|_| attempt.begun > history.forgotten)
+    attempt.ttid.filter(|_| memory(history, attempt.begun) == history.forgotten.len())
+}
+
+/// How often the master had forgotten which ids it gave out.
+fn memory(history: &History, moment: Moment) -> usize {
+    history.forgotten.partition_point(|forgotten| *forgotten < moment)
+}
+
+/// Which memory of the master an id is of, that was asked for and told at these moments. What it
+/// said may have been on its way while it forgot everything: then nobody knows.
+fn of_one_memory(history: &History, asked: Moment, told: Moment) -> Option<usize> {
+    let memory = [asked, told].map(|moment| memory(history, moment));
+    (memory[0] == memory[1]).then_some(memory[0])
 }
 
 /// An id that was given out: between when it was asked for and when it was told.
@@ -57,21 +69,27 @@ fn grows(mut given: Vec<Given>) -> Result<(), Broken> {
 
 fn oids_are_given_once(history: &History) -> Result<(), Broken> {
     let mut given = BTreeSet::new();
-    // What the master had said before it forgot everything may still have been on its way.
-    let mut remembered = history.new_oids.iter().filter(|(asked, _)| *asked > history.forgotten);
-    match remembered.find(|(_, oid)| !given.insert(*oid)) {
-        Some((_, oid)) => Err(Broken::new("oids are given once", oid.to_string())),
-        None => Ok(()),
+    for (asked, told, oid) in &history.new_oids {
+        if let Some(memory) = of_one_memory(history, *asked, *told)
+            && !given.insert((memory, *oid))
+        {
+            return Err(Broken::new("oids are given once", oid.to_string()));
+        }
     }
+    Ok(())
 }
 
 fn ttids_are_given_once(history: &History) -> Result<(), Broken> {
-    let mut given: BTreeSet<Ttid> = BTreeSet::new();
-    let mut ttids = history.attempts.iter().filter_map(|attempt| remembered(history, attempt));
-    match ttids.find(|(ttid, _)| !given.insert(*ttid)) {
-        Some((ttid, _)) => Err(Broken::new("ttids are given once", ttid.to_string())),
-        None => Ok(()),
+    let mut given = BTreeSet::new();
+    for attempt in &history.attempts {
+        if let Some((ttid, told)) = attempt.ttid
+            && let Some(memory) = of_one_memory(history, attempt.begun, told)
+            && !given.insert((memory, ttid))
+        {
+            return Err(Broken::new("ttids are given once", ttid.to_string()));
+        }
     }
+    Ok(())
 }
 
 fn tids_follow_their_ttids(history: &History, truth: &Truth) -> Result<(), Broken> {

@@ -7,7 +7,9 @@ use model::{Nid, Oid, PartitionCount, Tid, Ttid};
 use super::every::against;
 use super::truth::{Committed, Stored, Truth};
 use crate::sim::History;
-use crate::sim::history::{Connection, Fate, Found, Read, Synchronized, Walk, Walked, Write};
+use crate::sim::history::{
+    Connection, Failed, Fate, Found, Read, Synchronized, Walk, Walked, Write,
+};
 use crate::sim::program::layout::{
     ACCOUNTS, BALANCE, COUNTERS, GUARDED, LOGS, counter, first_data,
 };
@@ -115,12 +117,13 @@ impl Case {
         self.history.connections.push(Connection {
             reader: reader.clone(),
             connected: vec![(MADE, Some(MADE))],
-            last_tids: vec![MADE, CHANGED, UNDONE],
+            told: vec![vec![MADE, CHANGED, UNDONE]],
+            is_connected: true,
             invalidated: vec![(CHANGED, vec![A]), (UNDONE, vec![A])],
         });
         let acknowledged = Some(UNDONE);
         self.history.synchronized.push(Synchronized { reader, acknowledged, last_tid: UNDONE });
-        self.history.new_oids.extend([(1, A), (1, B)]);
+        self.history.new_oids.extend([(1, 2, A), (1, 2, B)]);
     }
 
     fn stored(&mut self, oid: Oid, tid: Tid) -> &mut Stored {
@@ -133,7 +136,11 @@ impl Case {
 
     /// A transaction that writes one object of a program, as of the opening.
     fn write(&mut self, oid: u64, data: Vec<u8>) {
-        self.commit(Tid::new(50), vec![(Oid::new(oid), OPENING, Some(data))]);
+        let (tid, oid) = (Tid::new(50), Oid::new(oid));
+        self.commit(tid, vec![(oid, OPENING, Some(data))]);
+        let connection = &mut self.history.connections[0];
+        connection.told[0].push(tid);
+        connection.invalidated.push((tid, vec![oid]));
     }
 
     fn committed(&mut self, tid: Tid) -> &mut Committed {
@@ -162,9 +169,17 @@ fn errors_that_nobody_should_get() {
             case.history.ended(id, Fate::Failed(error));
         }
     };
+    let incomplete = Error::Incomplete { ttid: Ttid::new(15) };
+    breaks("nothing fails without a reason", fail(incomplete.clone()));
     let mut case = Case::good();
-    fail(Error::Incomplete { ttid: Ttid::new(15) })(&mut case);
+    case.history.fault();
+    fail(incomplete)(&mut case);
     assert_eq!(case.broken(), None);
+    breaks("nothing fails without a reason", |case| {
+        let (reader, what) = (String::from("reader"), String::from("a list"));
+        let error = Error::NoSuchTransaction { tid: MADE };
+        case.history.failed.push(Failed { reader, what, error });
+    });
     breaks("nothing fails without a reason", fail(Error::Damaged { compression: 1 }));
     let damaged = Error::WrongChecksum { oid: A, serial: MADE, nid: Nid::new(1) };
     breaks("nothing fails without a reason", fail(damaged.clone()));
@@ -223,11 +238,26 @@ fn commits_of_which_a_part_is_missing_or_another() {
 
 #[test]
 fn ids_that_are_given_twice_or_too_late() {
-    breaks("oids are given once", |case| case.history.new_oids.push((1, A)));
-    breaks("ttids are given once", |case| {
-        let id = case.history.begin(String::from("another"));
-        case.history.attempt(id).ttid = case.history.attempts[1].ttid;
+    breaks("oids are given once", |case| case.history.new_oids.push((1, 2, A)));
+    breaks("oids are given once", |case| {
+        case.history.new_oids.push((1, 2, A));
+        case.history.directory_lost();
     });
+    let again = |case: &mut Case| {
+        let id = case.history.begin(String::from("another"));
+        let (ttid, _) = case.history.attempts[1].ttid.expect("it was begun");
+        let moment = case.history.moment();
+        case.history.attempt(id).ttid = Some((ttid, moment));
+    };
+    breaks("ttids are given once", again);
+    breaks("ttids are given once", |case| {
+        again(case);
+        case.history.directory_lost();
+    });
+    let mut case = Case::good();
+    case.history.directory_lost();
+    again(&mut case);
+    assert_eq!(case.broken().as_deref(), Some("tids grow"), "but who forgot may give it again");
     breaks("tids grow", |case| {
         let id = case.history.begin(String::from("another"));
         let moment = case.history.moment();
@@ -290,7 +320,17 @@ fn clients_that_are_told_something_else() {
     };
     breaks(rule, change(|told| told.connected[0] = (Tid::new(25), None)));
     breaks(rule, change(|told| told.connected[0] = (MADE, Some(CHANGED))));
-    breaks(rule, change(|told| told.last_tids.swap(0, 2)));
+    breaks(rule, change(|told| told.told[0].swap(0, 2)));
+    breaks(rule, change(|told| told.told[0].retain(|tid| *tid != CHANGED)));
+    breaks(rule, change(|told| told.told[0].truncate(2)));
+    let mut case = Case::good();
+    change(|told| {
+        told.told[0].pop();
+        told.is_connected = false;
+    })(&mut case);
+    assert_eq!(case.broken(), None, "who is not connected is told nothing");
+    change(|told| told.told = vec![vec![MADE], vec![UNDONE]])(&mut case);
+    assert_eq!(case.broken(), None, "nor who connects again");
     breaks(rule, change(|told| told.invalidated[0].1.clear()));
     breaks(rule, change(|told| told.invalidated[0].1.push(B)));
     breaks(rule, change(|told| told.invalidated[0].0 = Tid::new(31)));

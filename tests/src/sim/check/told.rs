@@ -1,6 +1,7 @@
 //! Clients are told of commits in order, of all of them, and of nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use model::{Oid, Tid};
 
@@ -9,8 +10,15 @@ use crate::sim::history::Connection;
 use crate::sim::{Broken, History};
 
 pub(super) fn check(history: &History, truth: &Truth) -> Result<(), Broken> {
-    for connection in &history.connections {
-        one(connection, truth).map_err(|text| Broken::new("clients are told of commits", text))?;
+    let mut last_lives = BTreeMap::new();
+    for (index, connection) in history.connections.iter().enumerate() {
+        last_lives.insert(program(&connection.reader), index);
+    }
+    for (index, connection) in history.connections.iter().enumerate() {
+        let is_last = last_lives.get(program(&connection.reader)) == Some(&index);
+        one(connection, truth)
+            .and_then(|()| of_all(connection, is_last, truth))
+            .map_err(|text| Broken::new("clients are told of commits", text))?;
     }
     for one in &history.synchronized {
         if Some(one.last_tid) < one.acknowledged {
@@ -22,7 +30,7 @@ pub(super) fn check(history: &History, truth: &Truth) -> Result<(), Broken> {
 }
 
 fn one(connection: &Connection, truth: &Truth) -> Result<(), String> {
-    let Connection { reader, connected, last_tids, invalidated } = connection;
+    let Connection { reader, connected, told, invalidated, .. } = connection;
     for (last_tid, acknowledged) in connected {
         if *last_tid != Tid::ZERO && !truth.transactions.contains_key(last_tid) {
             return Err(format!("{reader} is told that {last_tid} was the last: it is not there"));
@@ -31,6 +39,7 @@ fn one(connection: &Connection, truth: &Truth) -> Result<(), String> {
             return Err(format!("{reader} is told {last_tid} after {acknowledged:?}"));
         }
     }
+    let last_tids: Vec<Tid> = told.iter().flatten().copied().collect();
     if let Some(pair) = last_tids.windows(2).find(|pair| pair[0] > pair[1]) {
         return Err(format!("{reader} is told {} after {}", pair[1], pair[0]));
     }
@@ -38,6 +47,35 @@ fn one(connection: &Connection, truth: &Truth) -> Result<(), String> {
         invalidates(*tid, oids, truth).map_err(|text| format!("{reader} is told that {text}"))?;
     }
     Ok(())
+}
+
+/// Whether a client was told of all that others committed, from when it was connected until it was
+/// told of the last one; or until the end, if it was connected then.
+fn of_all(connection: &Connection, is_last: bool, truth: &Truth) -> Result<(), String> {
+    let Connection { reader, told, is_connected, .. } = connection;
+    let own = format!("{reader} ");
+    let missed = |first: Tid, end: Bound<Tid>| {
+        let mut between = truth.transactions.range((Bound::Excluded(first), end));
+        between.find(|(_, committed)| !committed.name().starts_with(&own)).map(|(tid, _)| *tid)
+    };
+    for (index, tids) in told.iter().enumerate() {
+        let mut ends: Vec<(Tid, Bound<Tid>)> =
+            tids.windows(2).map(|pair| (pair[0], Bound::Excluded(pair[1]))).collect();
+        let is_at_end = is_last && *is_connected && index + 1 == told.len();
+        ends.extend(tids.last().filter(|_| is_at_end).map(|last| (*last, Bound::Unbounded)));
+        for (first, end) in ends.into_iter().filter(|(first, end)| *end != Bound::Excluded(*first))
+        {
+            if let Some(tid) = missed(first, end) {
+                return Err(format!("{reader} was told {first}, and never of {tid}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which program it is, in whatever life.
+fn program(reader: &str) -> &str {
+    reader.split('/').next().unwrap_or(reader)
 }
 
 /// Whether a client was told what a commit changed.

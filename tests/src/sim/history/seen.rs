@@ -1,7 +1,7 @@
 //! What programs read, and what clients were told.
 
 use bytes::Bytes;
-use client::Revision;
+use client::{Error, Revision};
 use model::{Oid, Tid};
 
 /// A revision that was loaded.
@@ -90,10 +90,24 @@ pub(crate) struct Connection {
     pub(crate) reader: String,
     /// Last tids when it was connected, with what had been acknowledged when it began to look.
     pub(crate) connected: Vec<(Tid, Option<Tid>)>,
-    /// Last tids as they were told, when it was connected and with each commit.
-    pub(crate) last_tids: Vec<Tid>,
+    /// Last tids as they were told, each time that it was connected: first the one as of then, and
+    /// one with each commit of another.
+    pub(crate) told: Vec<Vec<Tid>>,
+    /// Whether it was connected to the end.
+    pub(crate) is_connected: bool,
     /// Commits of which it was told what they changed.
     pub(crate) invalidated: Vec<(Tid, Vec<Oid>)>,
+}
+
+/// Something that was asked for outside of transactions, and failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    /// Who asked.
+    pub(crate) reader: String,
+    /// For what.
+    pub(crate) what: String,
+    /// What came of it.
+    pub(crate) error: Error,
 }
 
 /// A client made sure that it knows what the master knows.

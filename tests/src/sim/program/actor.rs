@@ -77,14 +77,18 @@ impl Program {
             }
             Completion::Conflict(conflict) => self.desk.conflicting(conflict),
             Completion::Invalidated { tid, oids, .. } => {
-                connection.last_tids.push(tid);
+                connection.told.last_mut().expect("it is connected").push(tid);
                 connection.invalidated.push((tid, oids));
             }
             Completion::Connected { last_tid } => {
-                connection.last_tids.push(last_tid);
+                connection.told.push(vec![last_tid]);
+                connection.is_connected = true;
                 connection.connected.push((last_tid, self.acknowledged));
             }
-            Completion::Disconnected => self.acknowledged = history.last_acknowledged(),
+            Completion::Disconnected => {
+                connection.is_connected = false;
+                self.acknowledged = history.last_acknowledged();
+            }
             // Programs wait for a primary master as long as it takes.
             Completion::Unreachable(error) => panic!("{error}"),
             Completion::Refused { master, text } => panic!("{master} refuses: {text}"),

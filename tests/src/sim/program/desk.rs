@@ -35,9 +35,22 @@ struct State {
     now: Duration,
     wake_at: Option<Duration>,
     last_tid: Option<Tid>,
+    /// The last transaction that the program knows it has committed.
+    committed: Tid,
 }
 
 impl Desk {
+    /// The program knows that it has committed a transaction.
+    pub(super) fn commits(&self, tid: Tid) {
+        let mut state = self.state.borrow_mut();
+        state.committed = state.committed.max(tid);
+    }
+
+    /// The last transaction that the program knows it has committed; zero if there is none.
+    pub(super) fn committed(&self) -> Tid {
+        self.state.borrow().committed
+    }
+
     /// The last transaction that the client was told of; zero before it found a master.
     pub(super) fn last_tid(&self) -> Tid {
         self.state.borrow().last_tid.unwrap_or_default()

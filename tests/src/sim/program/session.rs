@@ -11,7 +11,7 @@ use model::{Oid, Random, Tid};
 use super::desk::Desk;
 use super::transaction::Transaction;
 use crate::sim::History;
-use crate::sim::history::{Found, Read, Synchronized, Walk, Walked};
+use crate::sim::history::{Failed, Found, Read, Synchronized, Walk, Walked};
 
 /// Programs do the next thing at the same time as others at multiples of this.
 const BEAT: Duration = Duration::from_millis(250);
@@ -58,7 +58,7 @@ impl Session {
     }
 
     /// Does something again and again, until programs are told to end. What fails is done again
-    /// like what worked: the history has it.
+    /// like what worked: the history has it, and whether it may fail is decided in the end.
     pub(super) async fn repeat(
         &mut self,
         mut round: impl AsyncFnMut(&mut Self) -> Result<(), Error>,
@@ -147,8 +147,17 @@ impl Session {
     }
 
     pub(super) async fn ask(&self, request: Request) -> Result<Answer, Error> {
+        let what = format!("{request:?}");
         let ticket = self.desk.ask(request);
-        self.desk.answer(ticket).await
+        let answer = self.desk.answer(ticket).await;
+        // Whether there is such an object is for those to say who know what is committed.
+        if let Err(error) = &answer
+            && !matches!(error, Error::NoSuchObject { .. } | Error::NoSuchRevision { .. })
+        {
+            let failed = Failed { reader: self.name.clone(), what, error: error.clone() };
+            self.history.borrow_mut().failed.push(failed);
+        }
+        answer
     }
 
     /// Begins a transaction.
@@ -168,7 +177,8 @@ impl Session {
 
     /// Loads a revision.
     pub(super) async fn load(&self, oid: Oid, revision: Revision) -> Result<Found, Error> {
-        let first = self.last_tid();
+        // What it committed itself it knows, whoever tells.
+        let first = self.last_tid().max(self.desk.committed());
         let found = match self.ask(Request::Load { oid, revision }).await {
             Ok(Answer::Object(object)) => Found::Revision {
                 serial: object.serial,
@@ -209,8 +219,10 @@ impl Session {
         let asked = self.history.borrow_mut().moment();
         match self.ask(Request::NewOids { count }).await? {
             Answer::NewOids(oids) => {
-                let given = oids.iter().map(|oid| (asked, *oid));
-                self.history.borrow_mut().new_oids.extend(given);
+                let mut history = self.history.borrow_mut();
+                let told = history.moment();
+                history.new_oids.extend(oids.iter().map(|oid| (asked, told, *oid)));
+                drop(history);
                 Ok(oids)
             }
             answer => wrong(&answer),

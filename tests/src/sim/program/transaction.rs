@@ -10,7 +10,7 @@ use model::{Oid, Tid, Ttid};
 use super::desk::{Desk, Heard};
 use super::session::wrong;
 use crate::sim::History;
-use crate::sim::history::{AttemptId, Fate, Write};
+use crate::sim::history::{AttemptId, Failed, Fate, Write};
 
 /// Makes one of two changes of an object: of the data both were made from, what was committed, and
 /// what is to be stored.
@@ -125,7 +125,10 @@ impl Transaction {
                 },
             };
             self.end(match error {
-                Error::OutcomeUnknown { .. } => Fate::Unknown,
+                Error::OutcomeUnknown { .. } => {
+                    self.note_failure(&error);
+                    Fate::Unknown
+                }
                 _ => Fate::Failed(error.clone()),
             });
             return Err(error);
@@ -158,14 +161,21 @@ impl Transaction {
         }
     }
 
+    fn note_failure(&self, error: &Error) {
+        let (reader, what) = (self.name.clone(), String::from("the outcome"));
+        let failed = Failed { reader, what, error: error.clone() };
+        self.history.borrow_mut().failed.push(failed);
+    }
+
     fn note_write(&self, oid: Oid, write: Write) {
         self.history.borrow_mut().attempt(self.attempt).writes.insert(oid, write);
     }
 
     fn end(&mut self, fate: Fate) {
         self.is_over = true;
-        if !matches!(fate, Fate::Committed(_)) {
-            self.desk.ask_in_passing(Request::Abort { ttid: self.ttid });
+        match fate {
+            Fate::Committed(tid) => self.desk.commits(tid),
+            _ => self.desk.ask_in_passing(Request::Abort { ttid: self.ttid }),
         }
         self.history.borrow_mut().ended(self.attempt, fate);
         self.desk.forget(self.ttid);
