@@ -9,6 +9,7 @@ use net::Message;
 use super::cluster::*;
 use super::world::*;
 use crate::MasterOptions;
+use crate::ids::Ids;
 
 /// One request must not push all later tids into the far future, nor use up the oids.
 #[test]
@@ -58,4 +59,15 @@ fn ids_that_clients_choose_leave_the_others_alone() {
     world.join_client("c1");
     assert!(world.begin("c1").get() < world.present().get() + minute);
     assert!(oids(&mut world).get(0).unwrap() < Oid::new(200_000));
+}
+
+/// The log would never be done, if it were asked for more before it has what it was asked for.
+#[test]
+fn a_slow_log_is_asked_for_one_thing_after_the_other() {
+    let mut ids = Ids::new(Tid::ZERO, Oid::ZERO);
+    let seconds = Duration::from_secs;
+    let first = ids.tids_to_reserve(seconds(1_000_000)).expect("nothing is reserved");
+    assert_eq!(ids.tids_to_reserve(seconds(1_000_010)), None);
+    ids.reserved(first, Oid::ZERO);
+    assert!(ids.tids_to_reserve(seconds(1_000_010)) > Some(first));
 }

@@ -1,5 +1,8 @@
 //! Cells that become readable.
 
+use std::time::Duration;
+
+use engine::disk::MemoryDisk;
 use model::{NodeState, PartitionId, Tid};
 use net::Message;
 
@@ -102,4 +105,23 @@ fn a_feeding_cell_stays_when_the_new_one_is_lost() {
     world.ask("admin", Message::SetNodeState { nid, state: NodeState::Unknown });
     world.until_answer("admin");
     assert_eq!(world.table().1, vec!["1U"; 4]);
+}
+
+/// Its disk was replaced, so it comes as a new one, with its address and its cells.
+#[test]
+fn a_storage_with_cells_that_goes_before_it_was_added_is_down() {
+    let disk = MemoryDisk::new(1);
+    let options = MasterOptions { replicas: 1, autostart: Some(2), ..options() };
+    let mut world = World::open(options, Some(&disk), Duration::ZERO).unwrap();
+    world.join_admin();
+    world.join_storage("s1", None, 2001);
+    world.join_storage("s2", None, 2002);
+    world.serve_all(&["s1", "s2"], &Answers::empty());
+    world.lose("s2");
+    let nid = world.join_storage("s2", None, 2002);
+    assert_eq!(nid, storage(2));
+    world.lose("s2");
+    world.ask("admin", Message::SetNodeState { nid, state: NodeState::Unknown });
+    world.until_answer("admin");
+    assert_eq!(world.table().1, vec!["1U"; 4], "its cells go with it");
 }

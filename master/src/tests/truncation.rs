@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::disk::MemoryDisk;
-use model::{ClusterState, Tid};
+use model::{ClusterState, NodeState, Tid};
 use net::{ErrorCode, Message};
 
 use super::cluster::*;
@@ -144,5 +144,68 @@ fn r18_without_a_log_nobody_may_be_missing() {
     let mut names = Vec::new();
     while !names.contains(&"Truncate") {
         names.push(world.serve_one("s2", &answers));
+    }
+}
+
+/// S2 missed a truncation that it had been told of, and the log that knew is lost: the others have
+/// long gone on.
+#[test]
+fn r18_who_has_no_readable_cells_truncates_nobody_else() {
+    let mut world = World::new(options());
+    world.join_admin();
+    let table = Answers::with_table(5, 1, rows(&["1U 2O", "1U 2O", "1U 2O", "1U 2O"]));
+    let told = Answers { truncate: Some(Tid::new(1000)), ..table.clone() };
+    world.join_storage("s2", Some(storage(2)), 2002);
+    world.serve("s2", &told);
+    world.join_storage("s1", Some(storage(1)), 2001);
+    let asked = world.serve("s1", &table);
+    assert!(!asked.contains(&"Truncate"), "{asked:?}");
+    world.serve("s2", &told);
+    world.serve("s1", &table);
+    assert_eq!(world.state(), ClusterState::Running);
+}
+
+#[test]
+fn r18_only_who_has_cells_is_told_to_truncate() {
+    let mut world = running(options(), &["s1"]);
+    world.join_storage("s2", None, 2002);
+    world.join_client("c1");
+    let mut tids = Vec::new();
+    for _ in 0..2 {
+        let ttid = world.begin("c1");
+        world.skip("s1");
+        world.finish("c1", ttid, &[1]);
+        tids.push(world.lock("s1"));
+        world.finished("c1");
+    }
+    for name in ["s1", "s2"] {
+        world.skip(name);
+    }
+    world.ask("admin", Message::Truncate { tid: tids[0] });
+    world.until_answer("admin");
+    assert!(world.names("s1").contains(&"Truncate"));
+    let names = world.names("s2");
+    assert!(names.contains(&"StopOperation") && !names.contains(&"Truncate"), "{names:?}");
+}
+
+/// One of two storages was told, there is no log, and a third one is dropped before it starts.
+#[test]
+fn r18_a_truncation_that_a_storage_knows_of_outlives_a_drop() {
+    let mut world = World::new(options());
+    world.join_admin();
+    let table = Answers::with_table(5, 2, rows(&["1U 2U 3O", "1U 2U 3O", "1U 2U 3O", "1U 2U 3O"]));
+    let tid = Tid::new(1000);
+    world.join_storage("s1", Some(storage(1)), 2001);
+    world.serve("s1", &Answers { truncate: Some(tid), ..table.clone() });
+    world.join_storage("s2", Some(storage(2)), 2002);
+    world.serve("s2", &table);
+    assert_eq!(world.state(), ClusterState::Recovering, "S3 is missing");
+    let message = Message::SetNodeState { nid: storage(3), state: NodeState::Unknown };
+    world.ask("admin", message);
+    let answer = world.until_answer("admin");
+    assert!(matches!(answer, Message::Error { code: ErrorCode::Ack, .. }), "{answer:?}");
+    let mut asked = Vec::new();
+    while !asked.contains(&"Truncate") {
+        asked.push(world.serve_one("s2", &table));
     }
 }

@@ -1,6 +1,6 @@
 //! Joining, recovery, verification: what the master asks before the cluster operates.
 
-use model::{CellChange, CellState, NodeState, NodeType, PartitionTableId, Tid};
+use model::{Cell, CellChange, CellState, Nid, NodeState, NodeType, PartitionTableId, Tid};
 use net::{ErrorCode, Message, OrderedMap, Value};
 
 use super::world::{
@@ -310,4 +310,66 @@ fn pack_orders_are_kept_signed_and_called_done() {
     let mut world = World::reopen(world.close());
     world.join();
     assert_eq!(orders(&mut world, 0), [(204, Some(false)), (304, Some(true))]);
+}
+
+/// A table in which all cells are of another storage.
+fn of_another() -> Vec<Vec<Cell>> {
+    let cell = Cell { nid: Nid::of(NodeType::Storage, 2), state: CellState::UpToDate };
+    vec![vec![cell]; 4]
+}
+
+/// A storage with something committed, that comes back.
+fn back() -> World {
+    let mut world = World::operating();
+    let client = world.client();
+    world.commit(client, 100, 1, 0);
+    let mut world = World::reopen(world.close());
+    world.join();
+    world
+}
+
+#[test]
+fn r18_who_was_dropped_while_it_was_away_ends_and_erases_nothing() {
+    let mut world = back();
+    world.send_table(2, of_another());
+    assert!(matches!(world.exit, Some(StorageExit::Dropped)), "{:?}", world.exit);
+    let mut world = World::reopen(world.close());
+    world.begin();
+    let client = world.client();
+    assert_eq!(world.newest(client, 1).unwrap().0, 104);
+}
+
+#[test]
+fn r18_an_older_table_erases_nothing() {
+    let mut world = back();
+    world.send_table(0, of_another());
+    assert!(world.exit.is_none(), "{:?}", world.exit);
+    world.send_table(3, rows(CellState::UpToDate));
+    world.start();
+    let client = world.client();
+    assert_eq!(world.newest(client, 1).unwrap().0, 104);
+}
+
+#[test]
+fn r18_what_was_not_truncated_in_time_is_not_told_to_the_next_master() {
+    let mut world = World::operating();
+    let client = world.client();
+    world.commit(client, 100, 1, 0);
+    world.commit(client, 200, 1, 104);
+    world.tell(&Message::StopOperation {});
+    world.tell(&Message::Truncate { tid: tid(150) });
+    let mut world = World::reopen(world.kill());
+    world.join();
+    // It operates, and did not ask this one for anything.
+    world.send_table(2, rows(CellState::OutOfDate));
+    world.start();
+    world.tell(&Message::StopOperation {});
+    let answer = world.ask_master(&Message::AskRecovery {});
+    assert!(matches!(answer, Message::AnswerRecovery { truncate_tid: None, .. }), "{answer:?}");
+    let answer = world.ask_master(&Message::AskLastIDs {});
+    assert!(matches!(answer, Message::AnswerLastIDs { last_tid: None, .. }), "{answer:?}");
+    world.send_table(3, rows(CellState::UpToDate));
+    world.start();
+    let client = world.client();
+    assert_eq!(world.newest(client, 1).unwrap().0, 104, "it has what the others have");
 }

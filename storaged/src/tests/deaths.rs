@@ -213,3 +213,20 @@ fn what_a_lost_master_waited_for_blocks_nobody_when_it_finds_no_space() {
     let none = Message::AnswerLockedTransactions { transactions: OrderedMap::default() };
     assert_eq!(world.ask_master(&Message::AskLockedTransactions {}), none);
 }
+
+#[test]
+fn r07_what_the_master_aborted_is_not_begun_again() {
+    let (mut world, first, second) = world();
+    // The client has given up and lost its connection, which nobody knows here: what it had sent
+    // before is still on its way.
+    for (client, number) in [(first, 200), (second, 300)] {
+        let message = Message::AbortTransaction { ttid: ttid(number), nids: Vec::new() };
+        world.tell(&message);
+        assert_eq!(world.refused(client, &vote(ttid(number), &[oid(1)])), ErrorCode::ProtocolError);
+    }
+    let third = world.client();
+    assert_eq!(world.ask(third, &store(ttid(400), oid(1), tid(0), "2")), stored(None));
+    let nothing = Message::AnswerLockedTransactions { transactions: OrderedMap(Vec::new()) };
+    world.tell(&Message::StopOperation {});
+    assert_eq!(world.ask_master(&Message::AskLockedTransactions {}), nothing);
+}

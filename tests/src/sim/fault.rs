@@ -193,7 +193,7 @@ pub(super) fn choose(
     }
     let span = u64::try_from(duration.as_millis()).expect("a short time");
     let fault = |_| {
-        let at = Duration::from_millis(500 + random.below(span));
+        let at = Duration::from_millis(EARLY_MS + random.below(span));
         let kind = kinds[random.index(kinds.len())](random, targets);
         // Most go by soon, some last until others have given up waiting.
         let longest = if random.chance(1, 8) { 15_000 } else { 2_000 };
@@ -223,7 +223,7 @@ pub(super) fn choose_failing(
     for _ in 0..1 + random.below(FAILING_MAX) {
         let target = storage(random, targets);
         let slow = millis(20 + random.below(400));
-        let mut at = millis(500 + random.below(span));
+        let mut at = millis(EARLY_MS + random.below(span));
         let kind = FaultKind::SlowDisk(target, slow);
         faults.push(Fault { at, lasts: millis(1_000 + random.below(9_000)), kind });
         for _ in 0..1 + random.below(3) {
@@ -258,6 +258,24 @@ pub(super) fn choose_failing(
     }
     faults
 }
+
+/// What goes wrong before a cluster has begun its first operation: in half of the runs.
+pub(super) fn choose_early(random: &mut Random, profile: Profile, targets: Targets) -> Vec<Fault> {
+    let count = match profile {
+        Profile::All if random.chance(1, 2) => 1 + random.below(3),
+        _ => 0,
+    };
+    let kinds: Vec<Make> = PROCESSES.iter().chain(&NETWORK).copied().collect();
+    let fault = |_| {
+        let at = Duration::from_millis(random.below(EARLY_MS));
+        let kind = kinds[random.index(kinds.len())](random, targets);
+        Fault { at, lasts: Duration::from_millis(1 + random.below(1_000)), kind }
+    };
+    (0..count).map(fault).collect()
+}
+
+/// Before this only what is early goes wrong.
+const EARLY_MS: u64 = 500;
 
 /// Most machines of a run that fail slowly.
 const FAILING_MAX: u64 = 4;

@@ -58,6 +58,8 @@ impl Setting {
         faults.extend(fault::choose_failing(&mut random, profile, targets, duration));
         faults.sort_by_key(|fault| fault.at);
         let machines = Machines::choose(&mut random);
+        faults.extend(fault::choose_early(&mut random, profile, targets));
+        faults.sort_by_key(|fault| fault.at);
         Self {
             seed,
             profile,
