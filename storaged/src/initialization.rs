@@ -255,8 +255,8 @@ impl Storage {
             Ok(table) if self.is_left_out(&table) => {
                 tracing::warn!(
                     id = %table.id(),
-                    "the partition table has no cell of this storage any more: it was dropped while \
-                     it was away, and ends"
+                    "the partition table has no cell of this storage any more: it was dropped \
+                     while it was away, and ends"
                 );
                 self.exit.get_or_insert(StorageExit::Dropped);
             }

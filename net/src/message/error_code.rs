@@ -7,8 +7,8 @@ pub enum ErrorCode {
     Ack,
     /// An operator asked for something that would do harm.
     Denied,
-    /// The peer cannot serve yet. The connection is closed behind it. Sent by NEO/py only: nodes
-    /// of ours let a peer wait.
+    /// The peer cannot serve. The connection is closed behind it. Nodes of ours let a peer wait
+    /// first, and say so where that was in vain.
     NotReady,
     /// The object has no revision in the range that was asked for.
     OidNotFound,
@@ -26,7 +26,7 @@ pub enum ErrorCode {
     BackendNotImplemented,
     /// The cell that was asked is not readable: the client's table is old.
     NonReadableCell,
-    /// The cluster is a backup and takes no writes.
+    /// Nothing can be written: the cluster is a backup, the client only reads, or the disk is full.
     ReadOnlyAccess,
     /// The transaction cannot be committed, as nodes that it needs failed.
     IncompleteTransaction,

@@ -111,8 +111,8 @@ impl World {
         }
     }
 
-    /// Whether machines whose power fails say nothing to their peers from now on. Without, peers are
-    /// told as if the process had been killed.
+    /// Whether machines whose power fails say nothing to their peers from now on. Without, peers
+    /// are told as if the process had been killed.
     pub fn set_dark(&mut self, on: bool) {
         self.obstacles.goes_dark = on;
     }

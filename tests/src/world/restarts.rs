@@ -25,6 +25,11 @@ impl World {
         self.restarts = Restarts { crashed: Some(delay), ended: Some(delay) };
     }
 
+    /// Why a process ended by itself, or would not start, each time.
+    pub fn ends(&self, process: ProcessId) -> &[String] {
+        &self.processes[process.0].ends
+    }
+
     /// Has a process started that does not run.
     pub fn start_now(&mut self, process: ProcessId) {
         if !self.is_running(process) {

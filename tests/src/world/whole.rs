@@ -176,11 +176,6 @@ impl World {
         self.processes[process.0].exit.as_deref()
     }
 
-    /// Why a process ended by itself, or would not start, each time.
-    pub fn ends(&self, process: ProcessId) -> &[String] {
-        &self.processes[process.0].ends
-    }
-
     /// Starts a process after a while.
     pub fn start_after(&mut self, process: ProcessId, delay: Duration) {
         let life = self.processes[process.0].life;

@@ -81,7 +81,7 @@ enum Command {
         #[arg(short, long)]
         yes: bool,
     },
-    /// Stop a storage or master that others can replace
+    /// Stop a storage that others can replace
     Kill {
         /// The node
         #[arg(value_name = "NODE", value_parser = parse_nid)]
