@@ -182,8 +182,7 @@ impl Storage {
             }
             Message::AbortTransaction { ttid, .. } => {
                 self.abort_unless_locked(ttid);
-                // What the client had sent before may still be on its way (R7).
-                self.transactions.lose(ttid);
+                self.transactions.note_aborted(ttid);
             }
             Message::NotifyTransactionFinished { ttid, .. } => self.abort_unless_locked(ttid),
             Message::NotifyRepair { .. } => tracing::info!("nothing to repair: no orphans here"),

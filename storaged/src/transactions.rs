@@ -151,6 +151,9 @@ const CLIENT_TRANSACTIONS_MAX: usize = 1 << 16;
 /// Transactions lost with their connection that are remembered, so that they are not begun again
 /// in part. Clients do not do that, so few are enough.
 const LOST_MAX: usize = 1024;
+/// Transactions that the master aborted and that are remembered: a connection of which only one side
+/// knows that it is broken lasts some minutes at most.
+const ABORTED_MAX: usize = 1 << 16;
 
 /// All transactions, by ttid.
 #[derive(Default)]
@@ -158,6 +161,8 @@ pub(crate) struct Transactions {
     transactions: BTreeMap<Ttid, Transaction>,
     /// Aborted when their connections were lost.
     lost: BTreeSet<Ttid>,
+    /// Aborted by the master.
+    aborted: BTreeSet<Ttid>,
     /// How many each client has.
     counts: BTreeMap<Nid, usize>,
 }
@@ -229,10 +234,25 @@ impl Transactions {
         }
     }
 
+    /// The master says that a transaction is aborted. What the client had sent before may still
+    /// come, and begins it again, until the client has said the same, or its connection is lost.
+    pub(crate) fn note_aborted(&mut self, ttid: Ttid) {
+        self.aborted.insert(ttid);
+        if self.aborted.len() > ABORTED_MAX {
+            self.aborted.pop_first();
+        }
+    }
+
+    /// Whether the master has said that a transaction is aborted.
+    pub(crate) fn is_aborted(&self, ttid: Ttid) -> bool {
+        self.aborted.contains(&ttid)
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.transactions.clear();
         self.lost.clear();
+        self.aborted.clear();
         self.counts.clear();
     }
 }

@@ -10,7 +10,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use tests::sim::{Batch, Profile, Setting, Tracing, run};
-use tests::world::Machines;
 
 /// Seeds that once broke a rule. What a seed decides changes with the simulator: each of these has
 /// a test of its own, too.
@@ -46,10 +45,8 @@ const MINUTES: u64 = 2;
 #[test]
 fn named_seeds_break_no_rule() {
     for (seed, profile) in NAMED {
-        // They are older than machines that are not all alike, and than early faults.
-        let machines = Machines::default();
-        let mut setting = Setting { machines, ..Setting::choose(seed, profile) };
-        setting.faults.retain(|fault| fault.at >= Duration::from_millis(500));
+        // They are older than machines that are not alike.
+        let setting = Setting::choose_alike(seed, profile);
         let broken = run(&setting, Tracing::Hash).broken;
         assert_eq!(broken, None, "{setting}");
     }

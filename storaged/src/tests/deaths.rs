@@ -214,19 +214,36 @@ fn what_a_lost_master_waited_for_blocks_nobody_when_it_finds_no_space() {
     assert_eq!(world.ask_master(&Message::AskLockedTransactions {}), none);
 }
 
+/// The client has given up, and lost its connection to the storage, which does not know: what it had
+/// sent before comes when the master has said already that the transactions are aborted.
 #[test]
-fn r07_what_the_master_aborted_is_not_begun_again() {
+fn r07_nothing_is_left_of_a_vote_that_was_late() {
     let (mut world, first, second) = world();
-    // The client has given up and lost its connection, which nobody knows here: what it had sent
-    // before is still on its way.
-    for (client, number) in [(first, 200), (second, 300)] {
-        let message = Message::AbortTransaction { ttid: ttid(number), nids: Vec::new() };
-        world.tell(&message);
-        assert_eq!(world.refused(client, &vote(ttid(number), &[oid(1)])), ErrorCode::ProtocolError);
+    let abort = |number| Message::AbortTransaction { ttid: ttid(number), nids: Vec::new() };
+    for (number, stored_oid) in [(200, 1), (300, 2)] {
+        world.tell(&abort(number));
+        world.ask(first, &store(ttid(number), oid(stored_oid), tid(0), "late"));
+        world.ask(first, &vote(ttid(number), &[oid(stored_oid)]));
     }
-    let third = world.client();
-    assert_eq!(world.ask(third, &store(ttid(400), oid(1), tid(0), "2")), stored(None));
+    assert!(world.is_open(first), "it did nothing wrong");
+    let waiting = world.post(second, &store(ttid(400), oid(1), tid(0), "2"));
+    assert_eq!(world.answer(second, waiting), None);
+    world.cut(first);
+    assert_eq!(world.answer(second, waiting), Some(stored(None)));
     let nothing = Message::AnswerLockedTransactions { transactions: OrderedMap(Vec::new()) };
     world.tell(&Message::StopOperation {});
     assert_eq!(world.ask_master(&Message::AskLockedTransactions {}), nothing);
+}
+
+/// The master's word may come before what a client had sent: that is nobody's fault, and other
+/// transactions of the connection go on.
+#[test]
+fn what_the_master_aborted_may_still_be_stored_until_the_client_says_the_same() {
+    let (mut world, first, second) = world();
+    let abort = Message::AbortTransaction { ttid: ttid(200), nids: Vec::new() };
+    world.tell(&abort);
+    assert_eq!(world.ask(first, &store(ttid(200), oid(1), tid(0), "late")), stored(None));
+    world.notify(first, &abort);
+    assert_eq!(world.ask(second, &store(ttid(300), oid(1), tid(0), "2")), stored(None));
+    assert!(world.is_open(first));
 }

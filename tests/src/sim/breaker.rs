@@ -120,7 +120,7 @@ impl Breaker {
         }
     }
 
-    fn process(&self, target: Target) -> ProcessId {
+    pub(super) fn process(&self, target: Target) -> ProcessId {
         let found = match target {
             Target::Master => Some(&self.nodes.master),
             Target::Storage(index) => self.nodes.storages.get(index as usize),
@@ -157,6 +157,10 @@ impl Breaker {
             FaultKind::DiskGone(target) | FaultKind::OldDisk(target) | FaultKind::Flips(target) => {
                 let process = self.process(target);
                 return self.disks.take_away(world, process);
+            }
+            FaultKind::Damage(target) => {
+                let process = self.process(target);
+                self.disks.damage(world, process);
             }
             FaultKind::Pause(target) => {
                 let process = self.process(target);
@@ -223,6 +227,7 @@ impl Breaker {
             | FaultKind::DiskGone(_)
             | FaultKind::OldDisk(_)
             | FaultKind::Flips(_)
+            | FaultKind::Damage(_)
             | FaultKind::MasterGone
             | FaultKind::Disk(..)
             | FaultKind::Forward(..)

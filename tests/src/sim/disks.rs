@@ -2,7 +2,8 @@
 //!
 //! A cluster goes on where others have what such a storage had, and cannot know better where they
 //! have not. So this is done to storages only that nobody counts on: after they have ended, when
-//! all others know, durably, that their cells are out of date.
+//! all others know, durably, that their cells are out of date; or in runs in which nothing else
+//! goes wrong, so that another one has everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,14 +105,19 @@ impl Disks {
                 self.spoiled.insert(process);
             }
             Change::Flipped => {
-                let disk = world.disk(process).clone();
-                for _ in 0..=self.random.below(FLIPS_MAX) {
-                    self.flip(&disk);
-                }
-                self.spoiled.insert(process);
+                self.damage(world, process);
             }
         }
         true
+    }
+
+    /// Flips bits of a storage's disk.
+    pub(super) fn damage(&mut self, world: &World, process: ProcessId) {
+        let disk = world.disk(process).clone();
+        for _ in 0..=self.random.below(FLIPS_MAX) {
+            self.flip(&disk);
+        }
+        self.spoiled.insert(process);
     }
 
     fn flip(&mut self, disk: &MemoryDisk) {

@@ -72,6 +72,8 @@ pub enum FaultKind {
     DiskGone(Target),
     /// A storage comes back with a copy of its disk of an earlier time.
     OldDisk(Target),
+    /// Bits of the disk of a storage flip while it runs, of which others have everything.
+    Damage(Target),
     /// Bits of the disk of a storage flip while it is away.
     Flips(Target),
     /// Clocks go too fast by so many parts in a million, or too slow.
@@ -108,7 +110,9 @@ impl Fault {
             K::SlowDisk(one, by) => K::SlowDisk(target(one)?, by),
             K::Disk(one, after, fault) => K::Disk(target(one)?, after, fault),
             K::Full(one, left) => K::Full(target(one)?, left),
-            K::MasterGone | K::DiskGone(_) | K::OldDisk(_) | K::Flips(_) => self.kind,
+            K::MasterGone | K::DiskGone(_) | K::OldDisk(_) | K::Flips(_) | K::Damage(_) => {
+                self.kind
+            }
             K::Drift(one, parts) => K::Drift(target(one)?, parts),
             K::Forward(one, by) => K::Forward(target(one)?, by),
             K::Back(one, by) => K::Back(target(one)?, by),
@@ -121,6 +125,23 @@ impl FaultKind {
     /// Whether a disk does not give what it is asked for.
     pub(super) fn fails_reads(self) -> bool {
         matches!(self, Self::Disk(_, _, DiskFault::ReadError))
+    }
+
+    /// Whether it is the disk or the process of a storage that goes wrong, and nothing else.
+    pub(super) fn is_of(self, target: Target) -> bool {
+        self == Self::Damage(target) || self == Self::Kill(target)
+    }
+
+    /// Whose disk does not do what disks do.
+    pub(super) fn breaks_disk_of(self) -> Option<Target> {
+        match self {
+            Self::Disk(target, ..)
+            | Self::Full(target, _)
+            | Self::OldDisk(target)
+            | Self::Flips(target)
+            | Self::Damage(target) => Some(target),
+            _ => None,
+        }
     }
 
     /// What kind it is, for statistics.
@@ -145,6 +166,7 @@ impl FaultKind {
             Self::DiskGone(_) => "disk gone",
             Self::OldDisk(_) => "older disk",
             Self::Flips(_) => "flipped bits",
+            Self::Damage(_) => "damage",
             Self::Drift(..) => "drift",
             Self::Forward(..) | Self::Back(..) => "clock jump",
         }
@@ -273,6 +295,30 @@ pub(super) fn choose_early(random: &mut Random, profile: Profile, targets: Targe
     };
     (0..count).map(fault).collect()
 }
+
+/// Damage of what one storage has, again and again, and that it is killed in between.
+pub(super) fn choose_damages(
+    random: &mut Random,
+    target: Target,
+    duration: Duration,
+) -> Vec<Fault> {
+    let span = u64::try_from(duration.as_millis()).expect("a short time");
+    let fault = |_| {
+        let at = Duration::from_millis(WHOLE_MS + random.below(span - WHOLE_MS));
+        let kind = match random.chance(1, 8) {
+            true => FaultKind::Kill(target),
+            false => FaultKind::Damage(target),
+        };
+        Fault { at, lasts: Duration::from_millis(1 + random.below(2_000)), kind }
+    };
+    (0..DAMAGES).map(fault).collect()
+}
+
+/// Until then all storages have begun to operate.
+const WHOLE_MS: u64 = 5_000;
+
+/// How often it is damaged or killed.
+const DAMAGES: u64 = 40;
 
 /// Before this only what is early goes wrong.
 const EARLY_MS: u64 = 500;

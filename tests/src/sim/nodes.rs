@@ -11,9 +11,6 @@ use crate::world::{
     MasterHost, ProcessId, StorageHost, World, client_address, master_address, storage_address,
 };
 
-/// Sets what is random about machines apart from what else a seed decides.
-const MACHINES: u64 = 0x6d61_6368_696e_6573;
-
 /// The processes of a run, by what they are.
 #[derive(Clone, Debug)]
 pub struct Nodes {
@@ -34,7 +31,7 @@ impl Nodes {
     ) -> Self {
         let mut random = Random::from_seed(setting.seed).split();
         let Setting { storages, replicas, partitions, machines, .. } = *setting;
-        let mut beside = Random::from_seed(setting.seed ^ MACHINES).split();
+        let mut beside = Random::from_seed(!setting.seed).split();
         world.set_dark(machines.goes_dark);
         let master = MasterHost { partitions, replicas, storages, seed: random.next_u64() };
         let master = world.add("M1", master_address(), Box::new(master));

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use master::Master;
-use net::Signal;
+use net::{ErrorCode, Signal};
 use storaged::Storage;
 
 use super::breaker::Breaker;
@@ -18,7 +18,7 @@ use super::coverage::{Coverage, Watcher};
 use super::history::History;
 use super::nodes::Nodes;
 use super::setting::Setting;
-use crate::world::World;
+use crate::world::{ProcessId, World};
 
 /// Simulated time in which a cluster without faults does whatever it has to.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -28,6 +28,14 @@ const GLANCE: Duration = Duration::from_millis(100);
 const RESTART_DELAY: Duration = Duration::from_millis(300);
 /// Time in which storages that have lost their master are in operation again.
 const SETTLING: Duration = Duration::from_secs(5);
+/// What nobody says while nothing goes wrong.
+const REFUSALS: [ErrorCode; 5] = [
+    ErrorCode::ProtocolError,
+    ErrorCode::NotReady,
+    ErrorCode::NonReadableCell,
+    ErrorCode::ReadOnlyAccess,
+    ErrorCode::IncompleteTransaction,
+];
 /// Commits that programs do once faults have stopped.
 const COMMITS_AFTER: u64 = 20;
 
@@ -136,6 +144,8 @@ impl<'a> Run<'a> {
         self.rest()?;
         let disks = self.stop()?;
         let databases = Databases::open(&disks)?;
+        self.ends_for_a_reason()?;
+        self.stays_whole(&databases)?;
         if check::all(&self.history.borrow(), &databases)? {
             self.coverage.borrow_mut().skewed();
         }
@@ -170,6 +180,37 @@ impl<'a> Run<'a> {
             }
         }
         all
+    }
+
+    /// Who has a disk that does what disks do ends when it is told to, and starts again.
+    fn ends_for_a_reason(&self) -> Result<(), Broken> {
+        let excused = self.setting.faults.iter().filter_map(|fault| fault.kind.breaks_disk_of());
+        let excused: Vec<ProcessId> = excused.map(|target| self.breaker.process(target)).collect();
+        for process in self.nodes.all().into_iter().filter(|one| !excused.contains(one)) {
+            if let Some(text) = self.world.ends(process).iter().find(|text| *text != "Stopped") {
+                let text = format!("{}: {text}", self.world.name(process));
+                return Err(Broken::new("nodes end for a reason", text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where nothing goes wrong but with the disk of one storage, all others keep all their cells,
+    /// and nobody is refused.
+    fn stays_whole(&self, databases: &Databases) -> Result<(), Broken> {
+        let mut faults = self.setting.faults.iter();
+        if !faults.all(|fault| self.setting.damaged.is_some_and(|one| fault.kind.is_of(one))) {
+            return Ok(());
+        }
+        databases.keep_all_cells()?;
+        let coverage = self.coverage.borrow();
+        let refused = |point: &str| REFUSALS.iter().any(|code| point == format!("error {code:?}"));
+        match coverage.counts().find(|(point, _)| refused(point)) {
+            Some((point, _)) if self.setting.damaged.is_none() => {
+                Err(Broken::new("nobody is refused without a reason", point))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Why processes ended by themselves, or would not start.

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use model::Random;
 
-use super::fault::{self, Fault, Targets};
+use super::fault::{self, Fault, Target, Targets};
 use super::profile::Profile;
 use super::program::Plan;
 use crate::world::Machines;
+
+/// Sets what is random about machines apart from what else a seed decides.
+const MACHINES: u64 = 0x6d61_6368_696e_6573;
 
 /// How many faults there are at least, but for some that cannot happen when their time comes.
 const FAULTS_MIN: u64 = 30;
@@ -36,6 +39,8 @@ pub struct Setting {
     pub commits_min: u64,
     /// What machines are like.
     pub machines: Machines,
+    /// The only storage with which anything is wrong, in some runs.
+    pub damaged: Option<Target>,
     /// Whether it is tried in the end to run without a storage that has readable cells.
     pub refuses: bool,
 }
@@ -43,6 +48,38 @@ pub struct Setting {
 impl Setting {
     /// What a seed decides.
     pub fn choose(seed: u64, profile: Profile) -> Self {
+        let mut random = Random::from_seed(seed ^ MACHINES).split();
+        let mut setting = Self::choose_alike(seed, profile);
+        setting.machines = Machines::choose(&mut random);
+        let targets = setting.targets();
+        setting.faults.extend(fault::choose_early(&mut random, profile, targets));
+        if matches!(profile, Profile::Disk | Profile::All) && random.chance(1, 16) {
+            setting.damage(&mut random);
+        }
+        setting.faults.sort_by_key(|fault| fault.at);
+        setting
+    }
+
+    /// Nothing goes wrong but that what one storage has is damaged again and again, and that it is
+    /// killed now and then. Others have everything, too.
+    fn damage(&mut self, random: &mut Random) {
+        self.storages = self.storages.max(2);
+        self.replicas = self.replicas.max(1);
+        let target = Target::Storage(number(random, 0, self.storages - 1));
+        self.damaged = Some(target);
+        self.faults = fault::choose_damages(random, target, self.duration);
+        self.refuses = false;
+    }
+
+    fn targets(&self) -> Targets {
+        let small = |number: usize| u32::try_from(number).expect("a small number");
+        let (programs, reader) = (small(self.plan.count()), small(self.plan.reader()));
+        Targets { storages: self.storages, programs, reader }
+    }
+
+    /// What a seed decides, with machines that are all alike, and nothing wrong before a cluster
+    /// operates: as settings were once.
+    pub fn choose_alike(seed: u64, profile: Profile) -> Self {
         let mut random = Random::from_seed(seed);
         let storages = number(&mut random, 1, 4);
         let replicas = number(&mut random, 0, 2).min(storages - 1);
@@ -57,9 +94,6 @@ impl Setting {
         let refuses = random.chance(1, 4);
         faults.extend(fault::choose_failing(&mut random, profile, targets, duration));
         faults.sort_by_key(|fault| fault.at);
-        let machines = Machines::choose(&mut random);
-        faults.extend(fault::choose_early(&mut random, profile, targets));
-        faults.sort_by_key(|fault| fault.at);
         Self {
             seed,
             profile,
@@ -70,7 +104,8 @@ impl Setting {
             faults,
             duration,
             commits_min: 500,
-            machines,
+            machines: Machines::default(),
+            damaged: None,
             refuses,
         }
     }

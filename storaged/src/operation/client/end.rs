@@ -33,15 +33,18 @@ impl Storage {
         self.release_locks(ttid, transaction);
     }
 
-    /// A connection is lost: what is not voted on it is aborted, the rest goes on without it.
+    /// A connection is lost: what is not voted on it is aborted, the rest goes on without it. What
+    /// was voted after the master had it aborted, as the vote was late, is nobody's any more (R7).
     pub(crate) fn connection_lost(&mut self, link: LinkId) {
         for ttid in self.transactions.filter(|found| found.link == Some(link)) {
+            let is_aborted = self.transactions.is_aborted(ttid);
             let Some(transaction) = self.transactions.get_mut(ttid) else { continue };
             match transaction.phase {
                 Phase::Open | Phase::Voting => {
                     self.abort_unless_locked(ttid);
                     self.transactions.lose(ttid);
                 }
+                Phase::Voted if is_aborted => self.abort_unless_locked(ttid),
                 Phase::Voted | Phase::Locked(_) | Phase::Unlocking(_) => transaction.link = None,
             }
         }

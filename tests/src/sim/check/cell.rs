@@ -23,7 +23,9 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    pub(super) fn read(engine: &Engine, partition: PartitionId) -> Result<Self, Error> {
+    /// # Errors
+    /// If something cannot be read, or is listed and not there.
+    pub(super) fn read(engine: &Engine, partition: PartitionId) -> Result<Self, String> {
         let reader = engine.reader(ReadMode::Calls);
         let mut cell = Self::default();
         cell.read_transactions(&reader, partition)?;
@@ -31,12 +33,13 @@ impl Cell {
         Ok(cell)
     }
 
-    fn read_transactions(&mut self, reader: &Reader, partition: PartitionId) -> Result<(), Error> {
+    fn read_transactions(&mut self, reader: &Reader, partition: PartitionId) -> Result<(), String> {
         let (first, last) = (Tid::ZERO, Tid::MAX);
         let all = TidsLookup::ascending(reader.snapshot(), partition, first, last, usize::MAX);
-        for tid in reader.run(all)? {
+        for tid in reader.run(all).map_err(text)? {
             let lookup = TransactionLookup::new(reader.snapshot(), partition, tid);
-            let Some(found) = reader.run(lookup)? else { continue };
+            let found = reader.run(lookup).map_err(text)?;
+            let found = found.ok_or_else(|| format!("{tid} is listed and not there"))?;
             let engine::Transaction { ttid, user, description, extension, oids, .. } = found;
             let committed = Committed { ttid, user, description, extension, oids };
             self.transactions.insert(tid, committed);
@@ -44,23 +47,28 @@ impl Cell {
         Ok(())
     }
 
-    fn read_revisions(&mut self, reader: &Reader, partition: PartitionId) -> Result<(), Error> {
+    fn read_revisions(&mut self, reader: &Reader, partition: PartitionId) -> Result<(), String> {
         let mut next = Some((Tid::ZERO, Oid::ZERO));
         while let Some(from) = next {
             let snapshot = reader.snapshot();
             let page = ObjectsLookup::new(snapshot, partition, from, Tid::MAX, PAGE);
-            let page = reader.run(page)?;
+            let page = reader.run(page).map_err(text)?;
             next = page.next;
             for (tid, oid) in page.objects {
                 let snapshot = reader.snapshot();
                 let lookup = LoadLookup::new(snapshot, partition, oid, When::At(tid));
-                if let Some(stored) = stored(reader.run(lookup)?) {
-                    self.revisions.insert((tid, oid), stored);
-                }
+                let stored = stored(reader.run(lookup).map_err(text)?);
+                let stored =
+                    stored.ok_or_else(|| format!("{oid} at {tid} is listed, not there"))?;
+                self.revisions.insert((tid, oid), stored);
             }
         }
         Ok(())
     }
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
 }
 
 fn stored(result: LoadResult) -> Option<Stored> {

@@ -51,6 +51,26 @@ impl Databases {
         newest.ok_or_else(|| Broken::new("databases know the table", "none has one"))
     }
 
+    /// That storages which are here have no cell that is not readable.
+    ///
+    /// # Errors
+    /// If one has.
+    pub(crate) fn keep_all_cells(&self) -> Result<(), Broken> {
+        let table = self.table()?;
+        let nids =
+            self.iter().filter_map(|(_, engine)| engine.metadata().get_u32(MetadataKey::Nid));
+        let nids: Vec<Nid> = nids.map(|nid| Nid::new(nid.cast_signed())).collect();
+        for partition in table.partitions().iter() {
+            let mut cells = table.cells(partition).iter();
+            let lost = cells.find(|cell| nids.contains(&cell.nid) && !cell.state.is_readable());
+            if let Some(cell) = lost {
+                let text = format!("{} of partition {partition} is {}", cell.nid, cell.state);
+                return Err(Broken::new("cells stay readable without a reason not to", text));
+            }
+        }
+        Ok(())
+    }
+
     /// The readable cells of a partition, with the names of their storages.
     pub(super) fn readable_cells(
         &self,
