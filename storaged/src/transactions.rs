@@ -151,8 +151,8 @@ const CLIENT_TRANSACTIONS_MAX: usize = 1 << 16;
 /// Transactions lost with their connection that are remembered, so that they are not begun again
 /// in part. Clients do not do that, so few are enough.
 const LOST_MAX: usize = 1024;
-/// Transactions that the master aborted and that are remembered: a connection of which only one side
-/// knows that it is broken lasts some minutes at most.
+/// Transactions that the master aborted and that are remembered: a connection of which only one
+/// side knows that it is broken lasts some minutes at most.
 const ABORTED_MAX: usize = 1 << 16;
 
 /// All transactions, by ttid.

@@ -22,6 +22,7 @@ mod refusal;
 mod run;
 mod setting;
 mod shrink;
+mod truncation;
 
 pub use batch::Batch;
 pub use broken::Broken;
@@ -31,4 +32,4 @@ pub use history::History;
 pub use nodes::Nodes;
 pub use profile::Profile;
 pub use run::{Figures, Outcome, Tracing, run};
-pub use setting::Setting;
+pub use setting::{Ending, Setting};

@@ -17,7 +17,7 @@ use super::check::{self, Databases};
 use super::coverage::{Coverage, Watcher};
 use super::history::History;
 use super::nodes::Nodes;
-use super::setting::Setting;
+use super::setting::{Ending, Setting};
 use crate::world::{ProcessId, World};
 
 /// Simulated time in which a cluster without faults does whatever it has to.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked whether something is so.
 const GLANCE: Duration = Duration::from_millis(100);
 /// When a process that ended by itself is started again.
-const RESTART_DELAY: Duration = Duration::from_millis(300);
+pub(super) const RESTART_DELAY: Duration = Duration::from_millis(300);
 /// Time in which storages that have lost their master are in operation again.
 const SETTLING: Duration = Duration::from_secs(5);
 /// What nobody says while nothing goes wrong.
@@ -146,17 +146,20 @@ impl<'a> Run<'a> {
         let databases = Databases::open(&disks)?;
         self.ends_for_a_reason()?;
         self.stays_whole(&databases)?;
-        if check::all(&self.history.borrow(), &databases)? {
+        let truth = check::all(&self.history.borrow(), &databases)?;
+        drop(databases);
+        if check::is_skewed(&truth) {
             self.coverage.borrow_mut().skewed();
         }
-        match self.setting.refuses {
-            true => self.refuse(),
-            false => Ok(()),
+        match self.setting.ending {
+            Ending::Rest => Ok(()),
+            Ending::Refusal => self.refuse(),
+            Ending::Truncation => self.truncate(&truth),
         }
     }
 
     /// Nothing is left to do: the cluster serves, and no transaction, lock or request waits.
-    fn rest(&mut self) -> Result<(), Broken> {
+    pub(super) fn rest(&mut self) -> Result<(), Broken> {
         let rule = "a cluster comes to rest";
         self.wait(rule, |run| run.unfinished().is_empty()).map_err(|broken| {
             let text = format!("{}: {}", broken.text, self.unfinished().join(", "));
@@ -264,7 +267,7 @@ impl<'a> Run<'a> {
     }
 
     /// Stops all storages in good order. The disks of those that are sound, by name.
-    fn stop(&mut self) -> Result<Vec<(String, engine::disk::MemoryDisk)>, Broken> {
+    pub(super) fn stop(&mut self) -> Result<Vec<(String, engine::disk::MemoryDisk)>, Broken> {
         self.world.leave_ended();
         for process in self.nodes.programs.clone() {
             self.world.kill(process);

@@ -41,8 +41,19 @@ pub struct Setting {
     pub machines: Machines,
     /// The only storage with which anything is wrong, in some runs.
     pub damaged: Option<Target>,
-    /// Whether it is tried in the end to run without a storage that has readable cells.
-    pub refuses: bool,
+    /// What is tried in the end.
+    pub ending: Ending,
+}
+
+/// What is tried when everything has come to rest and was checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// Nothing.
+    Rest,
+    /// To run without a storage that has readable cells.
+    Refusal,
+    /// To truncate the database, while nodes end now and then.
+    Truncation,
 }
 
 impl Setting {
@@ -53,6 +64,9 @@ impl Setting {
         setting.machines = Machines::choose(&mut random);
         let targets = setting.targets();
         setting.faults.extend(fault::choose_early(&mut random, profile, targets));
+        if setting.ending == Ending::Rest && random.chance(1, 4) {
+            setting.ending = Ending::Truncation;
+        }
         if matches!(profile, Profile::Disk | Profile::All) && random.chance(1, 16) {
             setting.damage(&mut random);
         }
@@ -68,7 +82,7 @@ impl Setting {
         let target = Target::Storage(number(random, 0, self.storages - 1));
         self.damaged = Some(target);
         self.faults = fault::choose_damages(random, target, self.duration);
-        self.refuses = false;
+        self.ending = Ending::Rest;
     }
 
     fn targets(&self) -> Targets {
@@ -106,7 +120,7 @@ impl Setting {
             commits_min: 500,
             machines: Machines::default(),
             damaged: None,
-            refuses,
+            ending: if refuses { Ending::Refusal } else { Ending::Rest },
         }
     }
 }

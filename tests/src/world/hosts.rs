@@ -17,7 +17,7 @@ use crate::database::open_database;
 use crate::node::Node;
 
 /// Name of the cluster.
-const NAME: &str = "world";
+pub(super) const NAME: &str = "world";
 /// Nodes try again soon, as tests do not like to wait.
 const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 
@@ -34,6 +34,11 @@ pub(crate) fn storage_address(number: u32) -> Address {
 /// Where a client is; they are counted from 1.
 pub(crate) fn client_address(number: u32) -> Address {
     address(3000 + number)
+}
+
+/// Where an operator is.
+pub(crate) fn operator_address() -> Address {
+    address(4000)
 }
 
 fn address(port: u32) -> Address {

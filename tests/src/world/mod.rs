@@ -31,6 +31,7 @@ mod hosts;
 mod machines;
 mod network;
 mod obstacles;
+mod operator;
 mod process;
 mod restarts;
 mod trace;
@@ -42,9 +43,11 @@ pub use audit::{Auditor, Findings};
 pub use bank::{Fate, Ledger, Teller};
 pub use cluster::{Cluster, ClusterOptions};
 pub(crate) use hosts::{
-    MasterHost, StorageHost, client, client_address, master_address, storage_address,
+    MasterHost, StorageHost, client, client_address, master_address, operator_address,
+    storage_address,
 };
 pub use machines::Machines;
+pub(crate) use operator::{OperatorHost, Orders};
 pub use process::{Actor, Host, ProcessId};
 pub use whole::World;
 pub use witness::Witness;

@@ -8,15 +8,28 @@ use super::{
 use super::{walks, writes};
 use crate::sim::{Broken, History};
 
-/// Checks all rules. Whether pairs that nobody checks were skewed, as they may be.
+/// Checks all rules. What is committed.
 ///
 /// # Errors
 /// The first one that does not hold.
-pub fn all(history: &History, databases: &Databases) -> Result<bool, Broken> {
-    indexes::check(databases)?;
-    let truth = replicas::check(databases)?;
+pub(crate) fn all(history: &History, databases: &Databases) -> Result<Truth, Broken> {
+    let truth = sound(databases)?;
     against(history, &truth)?;
-    Ok(skew::is_possible(&truth))
+    Ok(truth)
+}
+
+/// Checks that databases are sound, and replicas equal. What they have.
+///
+/// # Errors
+/// The first rule that does not hold.
+pub(crate) fn sound(databases: &Databases) -> Result<Truth, Broken> {
+    indexes::check(databases)?;
+    replicas::check(databases)
+}
+
+/// Whether pairs that nobody checks were skewed, as they may be.
+pub(crate) fn is_skewed(truth: &Truth) -> bool {
+    skew::is_possible(truth)
 }
 
 /// Checks what programs did and saw against what is committed.

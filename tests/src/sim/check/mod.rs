@@ -26,7 +26,8 @@ mod walks;
 mod writes;
 
 pub use databases::Databases;
-pub use every::all;
+pub(crate) use every::{all, is_skewed, sound};
+pub(crate) use truth::Truth;
 
 #[cfg(test)]
 mod tests;

@@ -79,6 +79,21 @@ impl Truth {
         self.objects.get(&oid)?.range(above).next().map(|(tid, _)| *tid)
     }
 
+    /// What it was up to a transaction.
+    pub(crate) fn until(&self, last: Tid) -> Self {
+        let objects = self.objects.iter().map(|(oid, revisions)| {
+            let revisions = revisions.range(..=last);
+            (*oid, revisions.map(|(tid, stored)| (*tid, stored.clone())).collect())
+        });
+        let objects: BTreeMap<Oid, BTreeMap<Tid, Stored>> = objects.collect();
+        let transactions = self.transactions.range(..=last);
+        Self {
+            partitions: self.partitions,
+            transactions: transactions.map(|(tid, one)| (*tid, one.clone())).collect(),
+            objects: objects.into_iter().filter(|(_, revisions)| !revisions.is_empty()).collect(),
+        }
+    }
+
     /// All revisions of an object, oldest first.
     pub(crate) fn revisions(&self, oid: Oid) -> impl Iterator<Item = (Tid, &Stored)> {
         let revisions = self.objects.get(&oid).into_iter().flatten();

@@ -21,7 +21,7 @@ pub(super) fn matches(entry: &str, point: &str) -> bool {
 
 const REPLICATION: &str = "no storage replicates from another yet: cells never become complete";
 const BACKUP: &str = "there are no backup clusters yet";
-const OPERATOR: &str = "nobody administers a simulated cluster: there is no admin node";
+const OPERATOR: &str = "a simulated operator truncates, starts, and does nothing else";
 const PACK: &str = "packs are ordered by no program, and carried out by no storage, yet";
 const IDENTITY: &str = "only who connects says who it is";
 const ONE_MASTER: &str = "there is one master";
@@ -75,7 +75,6 @@ pub(super) const UNREACHABLE: &[(&str, &str)] = &[
     ("packet NotifyClusterInformation M > C", CLIENTS),
     ("packet Error S > M", "a storage refuses nothing that a master of ours asks"),
     ("packet NotifyRepair*", OPERATOR),
-    ("packet Truncate*", OPERATOR),
     ("packet FlushLog*", OPERATOR),
     ("packet CheckPartition*", OPERATOR),
     ("packet AskCheckTIDRange*", OPERATOR),
@@ -112,7 +111,6 @@ pub(super) const UNREACHABLE: &[(&str, &str)] = &[
     ("node STORAGE DOWN > UNKNOWN", DROPPED),
     ("node STORAGE RUNNING > UNKNOWN", DROPPED),
     ("node STORAGE UNKNOWN > RUNNING", DROPPED),
-    ("error Denied", OPERATOR),
     ("error ReplicationError", REPLICATION),
     ("error CheckingError", OPERATOR),
     ("error BackendNotImplemented", "ours is there for everything that is asked"),

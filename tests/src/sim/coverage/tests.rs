@@ -53,8 +53,8 @@ fn what_passes_is_counted() {
     all.add(coverage);
     let count = all.counts().find(|(point, _)| point.contains("NotifyUnlockInformation"));
     assert_eq!(count, Some(("packet NotifyUnlockInformation M > S", 2)));
-    all.packet("M1", "S1", &Message::Truncate { tid: model::Tid::ZERO });
-    assert_eq!(all.unexpected(), ["packet Truncate M > S"]);
+    all.packet("M1", "S1", &Message::FlushLog {});
+    assert_eq!(all.unexpected(), ["packet FlushLog M > S"]);
 }
 
 #[test]
