@@ -140,7 +140,13 @@ impl Cluster {
 
     /// Remembers where the storages of the table are. Others may come and go.
     pub(crate) fn remember_storages(&mut self) {
-        for nid in self.table().nodes() {
+        let storages = self.table().nodes();
+        self.remember(storages);
+    }
+
+    /// Remembers where some storages are.
+    pub(crate) fn remember(&mut self, storages: impl IntoIterator<Item = Nid>) {
+        for nid in storages {
             let Some(node) = self.nodes.get(nid) else { continue };
             let address = node.address.clone();
             let remembered = self.ledger.remembered().storages.get(&nid);

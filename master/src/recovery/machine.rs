@@ -292,14 +292,15 @@ impl Recovery {
         }
         cluster.broadcast_nodes(&running);
         if cluster.table.is_none() {
-            let members = cluster.members(running.into_iter());
+            let members = cluster.members(running.iter().copied());
             let options = &cluster.options;
             let table = first(options.partitions, options.replicas, &members);
             let table = table.expect("there is a storage");
             tracing::info!(storages = members.len(), "creating a new partition table");
+            // First who they are: they do not know it yet, and a table of nobody would wait for ever.
+            cluster.remember(running);
             cluster.commit(Command::Table(table.clone()));
             cluster.set_table(table);
-            cluster.remember_storages();
             let message = cluster.table_message();
             cluster.send_to_all(NodeType::Admin, &message);
         } else {

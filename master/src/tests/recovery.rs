@@ -207,6 +207,37 @@ fn a_first_start_that_was_interrupted_goes_on_by_itself() {
     assert_eq!(world.table(), (Some(1), ["1U", "2U", "1U", "2U"].map(str::to_owned).to_vec()));
 }
 
+/// Whatever the log has of it, the storages, which know nothing, are those of the table.
+#[test]
+fn a_first_start_that_was_interrupted_anywhere_goes_on_by_itself() {
+    let options = MasterOptions { autostart: Some(2), ..options() };
+    let mut tables = 0;
+    for operation in 0..20 {
+        let disk = MemoryDisk::new(1);
+        let mut world = World::open(options.clone(), Some(&disk), Duration::ZERO).unwrap();
+        for (number, name) in [(1, "s1"), (2, "s2")] {
+            world.join_storage(name, None, 2000 + number);
+        }
+        disk.schedule(disk.operations() + operation, engine::disk::Fault::Crash);
+        for name in ["s1", "s2"] {
+            let (id, _) = world.until(name, "AskRecovery");
+            let (table_id, backup_tid, truncate_tid) = (None, None, None);
+            world.answer(name, id, Message::AnswerRecovery { table_id, backup_tid, truncate_tid });
+        }
+        drop(world);
+        let disk = disk.keep_all();
+        let mut world = World::open(options.clone(), Some(&disk), Duration::from_secs(9)).unwrap();
+        tables += u32::from(world.master.table().is_some());
+        world.join_admin();
+        for (number, name) in [(1, "s2"), (2, "s1")] {
+            world.join_storage(name, None, 2003 - number);
+        }
+        world.serve_all(&["s1", "s2"], &Answers::empty());
+        assert_eq!(world.state(), ClusterState::Running, "after operation {operation}");
+    }
+    assert!((1..20).contains(&tables), "{tables}");
+}
+
 /// Nobody knows then whether the empty one is the one that has the cells.
 #[test]
 fn a_first_start_that_was_interrupted_does_not_go_on_without_its_log() {
