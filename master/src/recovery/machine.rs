@@ -297,7 +297,8 @@ impl Recovery {
             let table = first(options.partitions, options.replicas, &members);
             let table = table.expect("there is a storage");
             tracing::info!(storages = members.len(), "creating a new partition table");
-            // First who they are: they do not know it yet, and a table of nobody would wait for ever.
+            // First who they are, as they do not know it yet: a table whose storages nobody knows
+            // would wait for ever.
             cluster.remember(running);
             cluster.commit(Command::Table(table.clone()));
             cluster.set_table(table);

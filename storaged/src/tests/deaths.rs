@@ -214,8 +214,8 @@ fn what_a_lost_master_waited_for_blocks_nobody_when_it_finds_no_space() {
     assert_eq!(world.ask_master(&Message::AskLockedTransactions {}), none);
 }
 
-/// The client has given up, and lost its connection to the storage, which does not know. What it had
-/// sent before comes when the master has said already that the transactions are aborted.
+/// The client has given up, and lost its connection to the storage, which does not know. What it
+/// had sent before comes when the master has said already that the transactions are aborted.
 #[test]
 fn r07_nothing_is_left_of_a_vote_that_was_late() {
     let (mut world, first, second) = world();
