@@ -156,6 +156,13 @@ impl Cluster {
         }
     }
 
+    /// A storage is about to get a table, and keeps its id from then on.
+    pub(crate) fn keep_nid(&mut self, nid: Nid) {
+        if Some(nid) > self.ledger.remembered().kept_nid {
+            self.commit(Command::KeptNid(nid));
+        }
+    }
+
     /// Takes over a whole table.
     pub(crate) fn set_table(&mut self, table: PartitionTable) {
         let storages = self.nodes.of_type(NodeType::Storage);
@@ -329,7 +336,8 @@ impl Cluster {
     }
 
     /// An id for a node: the wanted one if it is free or the node's own, else the first free one.
-    /// Ids of storages that are remembered for another address are not free.
+    /// Ids that storages keep, or kept, are free for nobody else: who has one in its database would
+    /// be taken for the other (R19).
     pub(crate) fn new_nid(
         &self,
         node_type: NodeType,
@@ -343,10 +351,12 @@ impl Cluster {
             }
         };
         let wanted = wanted.filter(|nid| *nid != self.nid && is_own(*nid));
-        let remembered = &self.ledger.remembered().storages;
+        let remembered = self.ledger.remembered();
         let is_free = |nid: &Nid| {
-            let other = remembered.get(nid).is_some_and(|known| known.as_ref() != address);
-            *nid != self.nid && is_own(*nid) && !other
+            let is_kept = node_type == NodeType::Storage && Some(*nid) <= remembered.kept_nid;
+            let known = remembered.storages.get(nid).filter(|_| address.is_some());
+            let is_its = known.is_some_and(|known| known.as_ref() == address);
+            *nid != self.nid && is_own(*nid) && (is_its || !is_kept)
         };
         let mut all = (1..=Nid::NUMBER_MAX).map(|number| Nid::of(node_type, number));
         wanted.or_else(|| all.find(is_free))

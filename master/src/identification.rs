@@ -254,6 +254,9 @@ impl Applicant {
         let in_recovery = cluster.state == ClusterState::Recovering;
         let is_late = cluster.ledger.remembered().late_truncations.contains_key(&nid);
         if self.node_type != NodeType::Storage || !(in_recovery || is_late) {
+            if self.node_type == NodeType::Storage {
+                cluster.keep_nid(nid);
+            }
             let message = cluster.table_message();
             cluster.wire.send(self.link, &message);
         }

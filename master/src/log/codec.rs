@@ -142,6 +142,10 @@ pub(super) fn encode(command: &Command) -> Vec<u8> {
             }
         }
         Command::Foreign => out.u8(14),
+        Command::KeptNid(nid) => {
+            out.u8(15);
+            out.nid(*nid);
+        }
         Command::Forget { nid } => {
             out.u8(5);
             out.nid(*nid);
@@ -220,6 +224,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Command> {
         12 => Command::LateTruncation { nid: input.nid()?, tid: input.tid()? },
         13 => Command::Released { oid: Oid::new(input.u64()?), tid: Tid::new(input.u64()?) },
         14 => Command::Foreign,
+        15 => Command::KeptNid(input.nid()?),
         _ => return None,
     };
     input.0.is_empty().then_some(command)

@@ -17,6 +17,8 @@ pub(crate) enum Command {
     /// A storage told of a database of which this log does not know: what it says of ids that were
     /// given out is not all.
     Foreign,
+    /// Ids of storages up to this one are kept by somebody, or were: they are given to nobody else.
+    KeptNid(Nid),
     /// A storage is no more.
     Forget { nid: Nid },
     /// Oids up to this one may be given out.

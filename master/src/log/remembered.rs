@@ -13,6 +13,8 @@ pub(crate) struct Remembered {
     pub(crate) cluster: Option<(String, [u8; 16])>,
     pub(crate) table: Option<PartitionTable>,
     pub(crate) storages: BTreeMap<Nid, Option<Address>>,
+    /// The greatest id that a storage keeps, or kept.
+    pub(crate) kept_nid: Option<Nid>,
     /// A storage told of a database of which this log did not know, and no id was given out since.
     pub(crate) is_foreign: bool,
     pub(crate) reserved_oid: Oid,
@@ -32,6 +34,7 @@ impl Default for Remembered {
             cluster: None,
             table: None,
             storages: BTreeMap::new(),
+            kept_nid: None,
             is_foreign: false,
             reserved_oid: Oid::ZERO,
             reserved_tid: Tid::ZERO,
@@ -56,6 +59,7 @@ impl Remembered {
         commands.extend(
             storages.map(|(nid, address)| Command::Storage { nid: *nid, address: address.clone() }),
         );
+        commands.extend(self.kept_nid.map(Command::KeptNid));
         commands.push(Command::Oids(self.reserved_oid));
         commands.push(Command::Tids(self.reserved_tid));
         commands.extend(self.is_foreign.then_some(Command::Foreign));
@@ -89,7 +93,9 @@ impl Remembered {
             }
             Command::Storage { nid, address } => {
                 self.storages.insert(*nid, address.clone());
+                self.kept_nid = self.kept_nid.max(Some(*nid));
             }
+            Command::KeptNid(nid) => self.kept_nid = self.kept_nid.max(Some(*nid)),
             Command::Foreign => self.is_foreign = true,
             Command::Forget { nid } => {
                 self.storages.remove(nid);

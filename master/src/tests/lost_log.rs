@@ -178,34 +178,35 @@ fn r19_an_empty_storage_gives_up_an_id_that_the_table_has() {
 }
 
 #[test]
-fn a_storage_that_comes_and_goes_is_not_remembered() {
+fn r19_an_id_that_a_storage_keeps_is_given_to_nobody_else() {
     let disk = MemoryDisk::new(1);
     let mut world = operating(&disk);
-    world.join_storage("s2", None, 2002);
+    assert_eq!(world.join_storage("s2", None, 2002), storage(2));
     world.lose("s2");
     drop(world);
     let (mut world, _) = restarted(&disk, Duration::from_secs(1), &table(1, Tid::new(1000)));
-    assert_eq!(world.state(), ClusterState::Running);
-    // Its id is free again.
-    assert_eq!(world.join_storage("s3", None, 2003), storage(2));
+    assert_eq!(world.state(), ClusterState::Running, "it is not waited for");
+    // But it has its id in its database, and comes back with it.
+    assert_eq!(world.join_storage("s3", None, 2003), storage(3));
+    assert_eq!(world.join_storage("s2", Some(storage(2)), 2002), storage(2));
     // One that is remembered and not in the table any more can be dropped.
-    world.ask("admin", Message::AddPendingNodes { nids: vec![storage(2)] });
+    world.ask("admin", Message::AddPendingNodes { nids: vec![storage(3)] });
     world.until_answer("admin");
     world.ask("admin", Message::TweakPartitionTable { dry_run: false, excluded: vec![] });
     world.until_answer("admin");
-    assert!(world.table().1.iter().any(|row| row.contains('2')));
+    assert!(world.table().1.iter().any(|row| row.contains('3')));
     drop(world);
     let (mut world, _) = restarted(&disk, Duration::from_secs(2), &table(9, Tid::new(1000)));
     let unknown = |nid: Nid| Message::SetNodeState { nid, state: NodeState::Unknown };
-    assert_eq!(world.join_storage("s4", None, 2004), storage(3), "the id of S2 is taken");
+    assert_eq!(world.join_storage("s4", None, 2004), storage(4), "the others are taken");
     world.lose("s4");
-    world.ask("admin", unknown(storage(2)));
+    world.ask("admin", unknown(storage(3)));
     let answer = world.until_answer("admin");
     assert!(matches!(answer, Message::Error { code: ErrorCode::Ack, .. }), "{answer:?}");
-    world.ask("admin", unknown(storage(2)));
+    world.ask("admin", unknown(storage(3)));
     let answer = world.until_answer("admin");
     assert!(matches!(answer, Message::Error { code: ErrorCode::Denied, .. }), "{answer:?}");
-    assert_eq!(world.join_storage("s5", None, 2005), storage(2));
+    assert_eq!(world.join_storage("s5", None, 2005), storage(5), "also that of a dropped one");
 }
 
 /// What failed once is never acknowledged, whatever happens afterwards.

@@ -52,6 +52,7 @@ fn commands() -> Vec<Command> {
         Command::LateTruncation { nid: other, tid: Some(Tid::new(79)) },
         Command::LateTruncation { nid: other, tid: None },
         Command::Foreign,
+        Command::KeptNid(Nid::of(NodeType::Storage, 7)),
     ]
 }
 
