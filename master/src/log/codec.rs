@@ -135,11 +135,7 @@ pub(super) fn encode(command: &Command) -> Vec<u8> {
         Command::Storage { nid, address } => {
             out.u8(4);
             out.nid(*nid);
-            out.u8(u8::from(address.is_some()));
-            if let Some(Address { host, port }) = address {
-                out.bytes(host.as_bytes());
-                out.u16(*port);
-            }
+            encode_address(&mut out, address.as_ref());
         }
         Command::Foreign => out.u8(14),
         Command::KeptNid(nid) => {
@@ -228,6 +224,14 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Command> {
         _ => return None,
     };
     input.0.is_empty().then_some(command)
+}
+
+fn encode_address(out: &mut Writer, address: Option<&Address>) {
+    out.u8(u8::from(address.is_some()));
+    if let Some(Address { host, port }) = address {
+        out.bytes(host.as_bytes());
+        out.u16(*port);
+    }
 }
 
 fn encode_changes(out: &mut Writer, id: PartitionTableId, replicas: u32, changes: &[CellChange]) {
