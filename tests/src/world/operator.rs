@@ -35,13 +35,15 @@ impl Host for OperatorHost {
     }
 }
 
-/// Says to the master what it wants, until that is done; and, in any case, that it should start.
+/// Says to the master what it wants, until that is done, and that it should start.
 struct Operator {
     links: Links<Said>,
     master: Option<LinkId>,
     is_accepted: bool,
     /// Whether there is no answer yet to what was said last.
     waits: bool,
+    /// Whether it said last that the cluster should start.
+    starts: bool,
     next_at: Duration,
     orders: Rc<RefCell<Orders>>,
 }
@@ -60,6 +62,7 @@ impl Operator {
             master: None,
             is_accepted: false,
             waits: false,
+            starts: true,
             next_at: now.monotonic,
             orders,
         }
@@ -105,7 +108,9 @@ impl Operator {
     fn speak(&mut self) {
         let is_truncated = self.orders.borrow().is_truncated;
         let tid = self.orders.borrow().truncate;
-        match is_truncated {
+        // What was not answered may have been done: then the cluster waits until it is started.
+        self.starts = is_truncated || !self.starts;
+        match self.starts {
             false => self.ask(Said::Truncate, &Message::Truncate { tid }),
             true => {
                 let state = ClusterState::Verifying;
