@@ -2,7 +2,7 @@
 //!
 //! - [`Databases`]: what storages leave; `cell`: what one has of one partition;
 //! - `Truth`: what is committed, as all readable cells have it;
-//! - [`all`]: the rules, each in a file of its own: of databases (`indexes`, `replicas`), of what
+//! - `all`: the rules, each in a file of its own: of databases (`indexes`, `replicas`), of what
 //!   programs did and saw (`commits`, `errors`, `order`, `writes`, `reads`, `walks`, `told`), and
 //!   of what each kind of program keeps (`undo`, `bank`, `logs`, `counters`, `skew`).
 
