@@ -44,6 +44,11 @@ impl Verification {
     /// Announces the state, gives the storages the table, and asks for transactions in doubt.
     pub(crate) fn begin(cluster: &mut Cluster) -> Self {
         cluster.announce_state(ClusterState::Verifying);
+        // Also those without cells keep their ids with the table.
+        let storages = cluster.nodes.identified(NodeType::Storage).map(|(nid, _)| nid);
+        if let Some(last) = storages.max() {
+            cluster.keep_nid(last);
+        }
         let message = cluster.table_message();
         cluster.send_to_all(NodeType::Storage, &message);
         cluster.ids.forget();

@@ -161,8 +161,10 @@ pub(crate) struct Transactions {
     transactions: BTreeMap<Ttid, Transaction>,
     /// Aborted when their connections were lost.
     lost: BTreeSet<Ttid>,
-    /// Aborted by the master.
+    /// Aborted by the master, and not by their clients yet.
     aborted: BTreeSet<Ttid>,
+    /// Aborted by their clients, and not by the master yet.
+    given_up: BTreeSet<Ttid>,
     /// How many each client has.
     counts: BTreeMap<Nid, usize>,
 }
@@ -237,10 +239,13 @@ impl Transactions {
     /// The master says that a transaction is aborted. What the client had sent before may still
     /// come, and begins it again, until the client has said the same, or its connection is lost.
     pub(crate) fn note_aborted(&mut self, ttid: Ttid) {
-        self.aborted.insert(ttid);
-        if self.aborted.len() > ABORTED_MAX {
-            self.aborted.pop_first();
-        }
+        note(&mut self.aborted, &mut self.given_up, ttid);
+    }
+
+    /// The client says so, behind all that it had sent: whatever comes with this ttid afterwards
+    /// was begun again, as is possible with one that the client chose.
+    pub(crate) fn note_given_up(&mut self, ttid: Ttid) {
+        note(&mut self.given_up, &mut self.aborted, ttid);
     }
 
     /// Whether the master has said that a transaction is aborted.
@@ -253,7 +258,19 @@ impl Transactions {
         self.transactions.clear();
         self.lost.clear();
         self.aborted.clear();
+        self.given_up.clear();
         self.counts.clear();
+    }
+}
+
+/// Notes that one side has said it, unless the other one has already.
+fn note(said: &mut BTreeSet<Ttid>, others: &mut BTreeSet<Ttid>, ttid: Ttid) {
+    if others.remove(&ttid) {
+        return;
+    }
+    said.insert(ttid);
+    if said.len() > ABORTED_MAX {
+        said.pop_first();
     }
 }
 

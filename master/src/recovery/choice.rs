@@ -99,7 +99,7 @@ impl Recovery {
     /// the master ended just before they were told, or the log is an old copy.
     pub(super) fn doubtful_truncate(&self, cluster: &Cluster) -> Option<Tid> {
         let log = cluster.ledger.remembered().truncate;
-        log.filter(|_| self.reports.iter().all(|(_, report)| report.truncate.is_none()))
+        log.filter(|_| self.reported_truncate(cluster).is_none())
     }
 
     /// Says that the log is an old copy: nobody gets a tid before that is reserved in the log.

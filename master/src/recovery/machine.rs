@@ -171,7 +171,9 @@ impl Recovery {
         if self.doubtful_truncate(cluster).is_none() {
             return;
         }
-        let storages: Vec<Nid> = self.reports.iter().map(|(nid, _)| nid).collect();
+        // One that was told once would truncate when it is asked.
+        let storages = self.reports.iter().filter(|(_, report)| report.truncate.is_none());
+        let storages: Vec<Nid> = storages.map(|(nid, _)| nid).collect();
         for nid in storages {
             if let Some(link) = cluster.nodes.link(nid)
                 && !self.last_tids.contains_key(&nid)
@@ -262,10 +264,11 @@ impl Recovery {
     /// Has those storages truncate that do not know of it yet, and asks them again.
     fn repeat_truncation(&mut self, cluster: &mut Cluster) -> bool {
         let Some(tid) = cluster.truncate else { return false };
-        let unaware = self
-            .reports
-            .iter()
-            .filter(|(_, report)| report.truncate.is_none_or(|other| tid < other));
+        // Others have nothing that counts, and might remember it when it is over (R18).
+        let storages = cluster.table().nodes();
+        let unaware = self.reports.iter().filter(|(nid, report)| {
+            storages.contains(nid) && report.truncate.is_none_or(|other| tid < other)
+        });
         let unaware: Vec<Nid> = unaware.map(|(nid, _)| nid).collect();
         for nid in &unaware {
             if let Some(link) = cluster.nodes.link(*nid)

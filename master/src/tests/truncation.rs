@@ -183,9 +183,16 @@ fn r18_only_who_has_cells_is_told_to_truncate() {
     }
     world.ask("admin", Message::Truncate { tid: tids[0] });
     world.until_answer("admin");
-    assert!(world.names("s1").contains(&"Truncate"));
-    let names = world.names("s2");
-    assert!(names.contains(&"StopOperation") && !names.contains(&"Truncate"), "{names:?}");
+    world.until("s1", "Truncate");
+    world.until("s2", "StopOperation");
+    let table = rows(&["1U", "1U", "1U", "1U"]);
+    let answers = Answers { last_tid: Some(tids[0]), ..Answers::with_table(1, 0, table) };
+    for _ in 0..3 {
+        let names = world.serve("s2", &answers);
+        assert!(!names.contains(&"Truncate"), "{names:?}");
+        world.serve("s1", &Answers { truncate: Some(tids[0]), ..answers.clone() });
+    }
+    assert_eq!(world.state(), ClusterState::Running, "{:?}", world.master.obstacle());
 }
 
 /// One of two storages was told, there is no log, and a third one is dropped before it starts.

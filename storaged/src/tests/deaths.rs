@@ -247,3 +247,25 @@ fn what_the_master_aborted_may_still_be_stored_until_the_client_says_the_same() 
     assert_eq!(world.ask(second, &store(ttid(300), oid(1), tid(0), "2")), stored(None));
     assert!(world.is_open(first));
 }
+
+/// A client that chose the id of its transaction may begin it again.
+#[test]
+fn r02_what_was_begun_again_after_an_abort_is_kept_for_the_master() {
+    let (mut world, first, second) = world();
+    let abort = Message::AbortTransaction { ttid: ttid(200), nids: Vec::new() };
+    for is_master_first in [false, true] {
+        if is_master_first {
+            world.tell(&abort);
+        }
+        world.notify(first, &abort);
+        if !is_master_first {
+            world.tell(&abort);
+        }
+        world.ask(first, &store(ttid(200), oid(1), tid(0), "again"));
+    }
+    world.ask(first, &vote(ttid(200), &[oid(1)]));
+    world.cut(first);
+    world.lock_one(200, 204);
+    world.unlock_one(200);
+    assert_eq!(world.newest(second, 1), Some((204, "again".into())));
+}

@@ -10,6 +10,7 @@ use crate::transactions::Phase;
 
 impl Storage {
     pub(crate) fn abort_by_client(&mut self, link: LinkId, ttid: Ttid) {
+        self.transactions.note_given_up(ttid);
         let is_its_own = self.transactions.get(ttid).is_some_and(|found| found.link == Some(link));
         match is_its_own {
             true => self.abort_unless_locked(ttid),
