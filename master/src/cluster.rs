@@ -358,8 +358,10 @@ impl Cluster {
             let is_its = known.is_some_and(|known| known.as_ref() == address);
             *nid != self.nid && is_own(*nid) && (is_its || !is_kept)
         };
-        let mut all = (1..=Nid::NUMBER_MAX).map(|number| Nid::of(node_type, number));
-        wanted.or_else(|| all.find(is_free))
+        let all = || (1..=Nid::NUMBER_MAX).map(|number| Nid::of(node_type, number));
+        // Somebody who asked for one of the last ids does not close the cluster for others.
+        let is_unknown = |nid: &Nid| is_own(*nid) && !remembered.storages.contains_key(nid);
+        wanted.or_else(|| all().find(is_free)).or_else(|| all().find(is_unknown))
     }
 
     pub(crate) fn invariants(&self) {

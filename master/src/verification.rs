@@ -219,6 +219,14 @@ impl Verification {
         for ttid in self.voted.keys() {
             cluster.ids.learn_ttid(cluster.now.unix, *ttid);
         }
+        let remembered = cluster.ledger.remembered();
+        if let Some((_, [a, b, c, d, ..])) = remembered.cluster
+            && remembered.reserved_tid == Tid::ZERO
+            && cluster.ids.last_tid() > Tid::ZERO
+        {
+            // Each log has an id of its own, which is random.
+            cluster.ids.begin_anywhere(u32::from_le_bytes([a, b, c, d]));
+        }
         if cluster.truncate.take().is_some() {
             cluster.commit(Command::Truncate(None));
         }

@@ -182,7 +182,9 @@ impl Storage {
             }
             Message::AbortTransaction { ttid, .. } => {
                 self.abort_unless_locked(ttid);
-                self.transactions.note_aborted(ttid);
+                if let Some((newest, _)) = self.peers.last_key_value() {
+                    self.transactions.note_aborted(ttid, *newest);
+                }
             }
             Message::NotifyTransactionFinished { ttid, .. } => self.abort_unless_locked(ttid),
             Message::NotifyRepair { .. } => tracing::info!("nothing to repair: no orphans here"),

@@ -161,8 +161,8 @@ pub(crate) struct Transactions {
     transactions: BTreeMap<Ttid, Transaction>,
     /// Aborted when their connections were lost.
     lost: BTreeSet<Ttid>,
-    /// Aborted by the master, and not by their clients yet.
-    aborted: BTreeSet<Ttid>,
+    /// Aborted by the master, and not by their clients yet; with the newest connection then.
+    aborted: BTreeMap<Ttid, LinkId>,
     /// Aborted by their clients, and not by the master yet.
     given_up: BTreeSet<Ttid>,
     /// How many each client has.
@@ -237,20 +237,33 @@ impl Transactions {
     }
 
     /// The master says that a transaction is aborted. What the client had sent before may still
-    /// come, and begins it again, until the client has said the same, or its connection is lost.
-    pub(crate) fn note_aborted(&mut self, ttid: Ttid) {
-        note(&mut self.aborted, &mut self.given_up, ttid);
+    /// come on connections up to `newest`, and begins it again, until the client has said the same.
+    pub(crate) fn note_aborted(&mut self, ttid: Ttid, newest: LinkId) {
+        if self.given_up.remove(&ttid) {
+            return;
+        }
+        self.aborted.insert(ttid, newest);
+        if self.aborted.len() > ABORTED_MAX {
+            self.aborted.pop_first();
+        }
     }
 
     /// The client says so, behind all that it had sent: whatever comes with this ttid afterwards
     /// was begun again, as is possible with one that the client chose.
     pub(crate) fn note_given_up(&mut self, ttid: Ttid) {
-        note(&mut self.given_up, &mut self.aborted, ttid);
+        if self.aborted.remove(&ttid).is_some() {
+            return;
+        }
+        self.given_up.insert(ttid);
+        if self.given_up.len() > ABORTED_MAX {
+            self.given_up.pop_first();
+        }
     }
 
-    /// Whether the master has said that a transaction is aborted.
-    pub(crate) fn is_aborted(&self, ttid: Ttid) -> bool {
-        self.aborted.contains(&ttid)
+    /// Whether the master has said that a transaction is aborted, which a client has on this
+    /// connection. On a later one it was begun again.
+    pub(crate) fn is_aborted(&self, ttid: Ttid, link: LinkId) -> bool {
+        self.aborted.get(&ttid).is_some_and(|newest| link <= *newest)
     }
 
     /// Forgets everything.
@@ -260,17 +273,6 @@ impl Transactions {
         self.aborted.clear();
         self.given_up.clear();
         self.counts.clear();
-    }
-}
-
-/// Notes that one side has said it, unless the other one has already.
-fn note(said: &mut BTreeSet<Ttid>, others: &mut BTreeSet<Ttid>, ttid: Ttid) {
-    if others.remove(&ttid) {
-        return;
-    }
-    said.insert(ttid);
-    if said.len() > ABORTED_MAX {
-        said.pop_first();
     }
 }
 

@@ -71,3 +71,25 @@ fn a_slow_log_is_asked_for_one_thing_after_the_other() {
     ids.reserved(first, Oid::ZERO);
     assert!(ids.tids_to_reserve(seconds(1_000_010)) > Some(first));
 }
+
+/// The clock is behind the last commit: ids follow it one by one, also those of a client that still
+/// asks for the outcome of what it had begun with the master before, whose log is lost.
+#[test]
+fn r25_masters_without_a_log_do_not_begin_with_the_same_ids() {
+    let mut begun = Vec::new();
+    for seed in [1, 2] {
+        let (disk, options) = (MemoryDisk::new(seed), MasterOptions { seed, ..options() });
+        let mut world = World::open(options, Some(&disk), Duration::ZERO).unwrap();
+        world.join_admin();
+        world.join_storage("s1", Some(storage(1)), 2001);
+        let last = Tid::new(world.present().get() + (60 << 32));
+        let table = Answers::with_table(1, 0, rows(&["1U", "1U", "1U", "1U"]));
+        world.serve("s1", &Answers { last_tid: Some(last), ..table });
+        world.join_client("c1");
+        let ttid = world.begin("c1").get();
+        let seconds = 5 << 32;
+        assert!(ttid > last.get() && ttid < last.get() + seconds / 60, "{ttid:x}");
+        begun.push(ttid);
+    }
+    assert_ne!(begun[0], begun[1]);
+}

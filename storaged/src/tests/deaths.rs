@@ -269,3 +269,18 @@ fn r02_what_was_begun_again_after_an_abort_is_kept_for_the_master() {
     world.unlock_one(200);
     assert_eq!(world.newest(second, 1), Some((204, "again".into())));
 }
+
+/// Also on another connection, of which the master's word was not.
+#[test]
+fn r02_what_was_begun_again_on_a_later_connection_is_kept_for_the_master() {
+    let (mut world, first, second) = world();
+    world.tell(&Message::AbortTransaction { ttid: ttid(200), nids: Vec::new() });
+    world.cut(first);
+    let again = world.client();
+    world.ask(again, &store(ttid(200), oid(1), tid(0), "again"));
+    world.ask(again, &vote(ttid(200), &[oid(1)]));
+    world.cut(again);
+    world.lock_one(200, 204);
+    world.unlock_one(200);
+    assert_eq!(world.newest(second, 1), Some((204, "again".into())));
+}

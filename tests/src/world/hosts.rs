@@ -59,6 +59,8 @@ pub(crate) struct MasterHost {
 
 impl Host for MasterHost {
     fn open(&mut self, disk: &MemoryDisk, now: Now) -> Result<Box<dyn Node>, String> {
+        // Another log has another id.
+        self.seed = self.seed.wrapping_add(1);
         let options = MasterOptions {
             cluster: Some(NAME.to_owned()),
             address: master_address(),

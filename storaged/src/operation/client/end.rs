@@ -38,7 +38,7 @@ impl Storage {
     /// was voted after the master had it aborted, as the vote was late, is nobody's any more (R7).
     pub(crate) fn connection_lost(&mut self, link: LinkId) {
         for ttid in self.transactions.filter(|found| found.link == Some(link)) {
-            let is_aborted = self.transactions.is_aborted(ttid);
+            let is_aborted = self.transactions.is_aborted(ttid, link);
             let Some(transaction) = self.transactions.get_mut(ttid) else { continue };
             match transaction.phase {
                 Phase::Open | Phase::Voting => {
