@@ -182,9 +182,9 @@ impl Ids {
         }
     }
 
-    /// The log that knew what was given out is lost. If the clock is behind the last commit, the same
-    /// ids as before would follow it, and a client that still asks what became of its transaction
-    /// be told of another one: they begin anywhere within some seconds (R25).
+    /// The log that knew what was given out is lost. If the clock is behind the last commit, the
+    /// same ids as before would follow it, and a client that still asks what became of its
+    /// transaction be told of another one: they begin anywhere within some seconds (R25).
     pub(crate) fn begin_anywhere(&mut self, random: u32) {
         let skipped = u64::from(random >> 4);
         self.used_tid = self.used_tid.max(Tid::new(self.last_tid.get().saturating_add(skipped)));
