@@ -335,7 +335,7 @@ impl Cluster {
         self.ids.reserved(remembered.reserved_tid, remembered.reserved_oid);
     }
 
-    /// An id for a node: the wanted one if it is free or the node's own, else the first free one.
+    /// An id for a node: the wanted one if it is free or the node's own, else the next free one.
     /// Ids that storages keep, or kept, are free for nobody else: who has one in its database would
     /// be taken for the other (R19).
     pub(crate) fn new_nid(
@@ -352,16 +352,17 @@ impl Cluster {
         };
         let wanted = wanted.filter(|nid| *nid != self.nid && is_own(*nid));
         let remembered = self.ledger.remembered();
-        let is_free = |nid: &Nid| {
-            let is_kept = node_type == NodeType::Storage && Some(*nid) <= remembered.kept_nid;
-            let known = remembered.storages.get(nid).filter(|_| address.is_some());
-            let is_its = known.is_some_and(|known| known.as_ref() == address);
-            *nid != self.nid && is_own(*nid) && (is_its || !is_kept)
-        };
-        let all = || (1..=Nid::NUMBER_MAX).map(|number| Nid::of(node_type, number));
-        // Somebody who asked for one of the last ids does not close the cluster for others.
-        let is_unknown = |nid: &Nid| is_own(*nid) && !remembered.storages.contains_key(nid);
-        wanted.or_else(|| all().find(is_free)).or_else(|| all().find(is_unknown))
+        let is_storage = node_type == NodeType::Storage;
+        let kept = remembered.kept_nid.filter(|_| is_storage).map_or(0, Nid::number);
+        let known = remembered.storages.iter().filter(|_| is_storage && address.is_some());
+        let mut its = known.filter(|(_, known)| known.as_ref() == address).map(|(nid, _)| *nid);
+        // Somebody who asked for one of the last ids does not close the cluster for others: those
+        // that nobody is known to have are the last resort.
+        let mut others = (kept + 1..=Nid::NUMBER_MAX).chain(1..=kept);
+        let is_free =
+            |nid: &Nid| *nid != self.nid && is_own(*nid) && !remembered.storages.contains_key(nid);
+        let others = || others.by_ref().map(|number| Nid::of(node_type, number)).find(is_free);
+        wanted.or_else(|| its.find(|nid| is_own(*nid))).or_else(others)
     }
 
     pub(crate) fn invariants(&self) {

@@ -209,6 +209,15 @@ fn r19_an_id_that_a_storage_keeps_is_given_to_nobody_else() {
     assert_eq!(world.join_storage("s5", None, 2005), storage(5), "also that of a dropped one");
 }
 
+#[test]
+fn a_storage_with_the_last_id_leaves_room_for_others() {
+    let mut world = operating(&MemoryDisk::new(1));
+    let last = storage(Nid::NUMBER_MAX);
+    assert_eq!(world.join_storage("s2", Some(last), 2002), last);
+    assert_eq!(world.join_storage("s3", None, 2003), storage(2));
+    assert_eq!(world.join_storage("s4", None, 2004), storage(3));
+}
+
 /// What failed once is never acknowledged, whatever happens afterwards.
 #[test]
 fn a_master_whose_log_failed_does_nothing_more() {
