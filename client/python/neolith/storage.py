@@ -247,6 +247,7 @@ def _description(tid, user, description, extension):
 @atexit.register
 def _close_all():
     # The threads of a storage do not outlive the interpreter that they call.
+    _neolith._begin_end()
     with contextlib.ExitStack() as stack:
         stack.callback(_neolith._wait_until_idle, 5.0)
         for storage in list(_open_storages):

@@ -8,6 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use crate::arguments::id_to_python;
+use crate::process;
 
 /// The exception of a name that `neolith.exceptions` has.
 pub(crate) fn raise<'py>(py: Python<'py>, name: &str, arguments: impl PyCallArgs<'py>) -> PyErr {
@@ -50,7 +51,10 @@ pub(crate) fn of_client(py: Python<'_>, error: Error) -> PyErr {
         Error::NotBegun { .. } | Error::OutOfTurn { .. } | Error::AlreadyChecked { .. } => {
             misused(py, &text)
         }
-        Error::Closed => raise(py, "Closed", ("the storage is closed",)),
+        Error::Closed => {
+            process::hold_at_end(py);
+            raise(py, "Closed", ("the storage is closed",))
+        }
         Error::Refused { .. }
         | Error::Peer { .. }
         | Error::Unfit { .. }

@@ -28,7 +28,7 @@ mod _neolith {
     #[pymodule_export]
     use super::iteration::{Records, Transactions};
     #[pymodule_export]
-    use super::process::{after_fork, panic, wait_until_idle};
+    use super::process::{after_fork, begin_end, panic, wait_until_idle};
     #[pymodule_export]
     use super::storage::Storage;
 }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -16,6 +17,14 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 /// Who waits without the interpreter's lock.
 static WAITING: Mutex<Waiting> = Mutex::new(Waiting { calls: 0, at_end: 0 });
 static IDLE: Condvar = Condvar::new();
+
+/// How long a thread that finds its storage closed by the end of the interpreter is held, if the
+/// interpreter does not end: who ends it may wait for a lock that the thread has.
+const HELD_FOR: Duration = Duration::from_secs(5);
+
+/// The thread that ends the interpreter, once it does.
+static ENDING: Mutex<Option<ThreadId>> = Mutex::new(None);
+static HELD: Condvar = Condvar::new();
 
 struct Waiting {
     /// Calls under way.
@@ -43,8 +52,34 @@ pub(crate) fn generation() -> u64 {
 #[pyo3(name = "_after_fork")]
 pub(crate) fn after_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
-    // Who waited is not in this process.
+    // Who waited is not in this process, and it does not end because its parent does.
     *waiting() = Waiting { calls: 0, at_end: 0 };
+    *ending() = None;
+}
+
+/// Called when the interpreter ends, before storages are closed.
+#[pyfunction]
+#[pyo3(name = "_begin_end")]
+pub(crate) fn begin_end() {
+    *ending() = Some(thread::current().id());
+}
+
+/// Holds a thread that finds its storage closed because the interpreter ends. What it would do with
+/// an exception, write a traceback mostly, is what an interpreter that ends may die of.
+pub(crate) fn hold_at_end(py: Python<'_>) {
+    if ending().is_none_or(|thread| thread == thread::current().id()) {
+        return;
+    }
+    py.detach(|| {
+        let hold = || {
+            drop(HELD.wait_timeout_while(ending(), HELD_FOR, |ending| ending.is_some()));
+        };
+        hold();
+        // Who waits for the interpreter's lock when it is over dies of it, in the midst of this.
+        while Python::try_attach(|_| ()).is_none() {
+            hold();
+        }
+    });
 }
 
 /// Waits until no other thread is in a call that waits, at most for some seconds. An interpreter
@@ -86,6 +121,10 @@ impl Drop for Call {
             IDLE.notify_all();
         }
     }
+}
+
+fn ending() -> MutexGuard<'static, Option<ThreadId>> {
+    ENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn waiting() -> MutexGuard<'static, Waiting> {
