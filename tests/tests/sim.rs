@@ -77,6 +77,21 @@ fn the_same_seed_does_the_same() {
     }
 }
 
+/// Where things are in memory, and in which order a hash has them, is another matter in each.
+#[test]
+fn the_same_seed_does_the_same_in_another_process() {
+    let program = env!("CARGO_BIN_EXE_sim");
+    let traces = [(); 2].map(|()| {
+        let arguments = ["--seed", "2", "--seeds", "1", "--trace"];
+        let output = Command::new(program).args(arguments).output().expect("it starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        output.stderr
+    });
+    let length = traces[0].len();
+    assert!(length > 1_000_000, "everything that happens is told: {length} bytes");
+    assert!(traces[0] == traces[1], "the traces of one seed differ");
+}
+
 fn number(name: &str) -> Option<u64> {
     let value = env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number: {value}")))

@@ -102,6 +102,11 @@ impl MemoryDisk {
         self.lock().plan.clear_schedule();
     }
 
+    /// Whether that was scheduled and has not happened.
+    pub fn is_scheduled(&self, at_operation: u64, fault: Fault) -> bool {
+        self.lock().plan.is_scheduled(at_operation, fault)
+    }
+
     /// How many operations there were, failed ones included: the number of the next.
     pub fn operations(&self) -> u64 {
         self.lock().plan.operations

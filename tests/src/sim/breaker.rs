@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use engine::disk::MemoryDisk;
+use engine::disk::{Fault as DiskFault, MemoryDisk};
 use model::Random;
 
 use super::disks::{Change, Disks};
@@ -19,6 +19,8 @@ pub(super) struct Breaker {
     due: BTreeMap<(Duration, usize), Step>,
     random: Random,
     disks: Disks,
+    /// What happens when somebody gets there, if it has not yet.
+    traps: Vec<Trap>,
     /// Whether the master's directory was lost since somebody asked.
     lost_directory: bool,
     /// How many faults have happened, by kind.
@@ -27,6 +29,14 @@ pub(super) struct Breaker {
 
 /// What is done to what one process sends another.
 type Act = fn(&mut World, ProcessId, ProcessId);
+
+/// What happens in the middle of what a process does.
+enum Trap {
+    /// The process ends.
+    Process(FaultKind, ProcessId),
+    /// An operation of a disk, or a read, from this number on, fails.
+    Disk(FaultKind, MemoryDisk, u64, DiskFault),
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
@@ -50,6 +60,7 @@ impl Breaker {
             due: due.collect(),
             random,
             disks,
+            traps: Vec::new(),
             lost_directory: false,
             counts: BTreeMap::new(),
         }
@@ -60,9 +71,38 @@ impl Breaker {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
+    /// All of a run so far, whether they happened or not.
+    pub(super) fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Ends a storage for good, if others have everything that it has.
+    pub(super) fn take_away(&mut self, world: &mut World, process: ProcessId) -> bool {
+        self.disks.take_away(world, process)
+    }
+
+    /// Whether nobody counts any more on a storage that was taken away: then it is lost.
+    pub(super) fn lose(&mut self, world: &mut World, process: ProcessId) -> bool {
+        self.disks.lose(world, process)
+    }
+
     /// How many faults have happened, by kind.
     pub(super) fn counts(&self) -> &BTreeMap<&'static str, u64> {
         &self.counts
+    }
+
+    /// How many faults have happened.
+    pub(super) fn count_all(&mut self, world: &World) -> u64 {
+        self.look_at_traps(world);
+        self.counts.values().sum()
+    }
+
+    /// More faults to come.
+    pub(super) fn add(&mut self, faults: Vec<Fault>) {
+        for fault in faults {
+            self.due.insert((fault.at, self.faults.len()), Step::Begin);
+            self.faults.push(fault);
+        }
     }
 
     /// Whether the master's directory was lost since this was asked.
@@ -90,7 +130,7 @@ impl Breaker {
                 }
                 Step::Begin if self.begin(world, fault) => {
                     world.note(&format!("fault: {fault}"));
-                    if changed_disk(fault.kind, index).is_none() {
+                    if changed_disk(fault.kind, index).is_none() && !is_trap(fault.kind) {
                         self.count(fault.kind);
                     }
                     self.due.insert((world.elapsed() + fault.lasts, index), Step::End);
@@ -109,6 +149,8 @@ impl Breaker {
                 self.end(world, self.faults[index].kind, index);
             }
         }
+        self.look_at_traps(world);
+        self.traps.clear();
         world.clear_network();
         for process in self.nodes.all() {
             world.disk(process).set_capacity(None);
@@ -147,10 +189,10 @@ impl Breaker {
             FaultKind::SlowNetwork(target, by) => world.delay_network(self.process(target), by),
             FaultKind::Kill(target) => return self.stop(world, target, fault, World::kill),
             FaultKind::KillAt(target, events, time) => {
-                world.end_after(self.process(target), (events, time), World::kill, fault.lasts);
+                self.end_in_a_step(world, target, (events, time), World::kill, fault);
             }
             FaultKind::PowerCutAt(target, events, time) => {
-                world.end_after(self.process(target), (events, time), World::crash, fault.lasts);
+                self.end_in_a_step(world, target, (events, time), World::crash, fault);
             }
             FaultKind::PowerCut(target) => return self.stop(world, target, fault, World::crash),
             FaultKind::MasterGone => return self.lose_master(world, fault),
@@ -170,13 +212,15 @@ impl Breaker {
                 world.pause(process);
             }
             FaultKind::SlowDisk(target, by) => world.delay_disk(self.process(target), by),
-            FaultKind::Disk(target, after, fault) => {
+            FaultKind::Disk(target, after, failure) => {
                 let disk = world.disk(self.process(target));
-                let number = match fault {
-                    engine::disk::Fault::ReadError => disk.reads(),
+                let number = match failure {
+                    DiskFault::ReadError => disk.reads(),
                     _ => disk.operations(),
                 };
-                disk.schedule(number + after, fault);
+                disk.schedule(number + after, failure);
+                let trap = Trap::Disk(fault.kind, disk.clone(), number + after, failure);
+                self.traps.push(trap);
             }
             FaultKind::Full(target, left) => {
                 let disk = world.disk(self.process(target));
@@ -187,6 +231,35 @@ impl Breaker {
             FaultKind::Back(target, by) => world.jump(self.process(target), false, by),
         }
         true
+    }
+
+    fn end_in_a_step(
+        &mut self,
+        world: &mut World,
+        target: Target,
+        when: (u64, Duration),
+        end: fn(&mut World, ProcessId),
+        fault: Fault,
+    ) {
+        let process = self.process(target);
+        // What was to happen to it before either has, or never will.
+        self.look_at_traps(world);
+        self.traps.retain(|trap| !matches!(trap, Trap::Process(_, other) if *other == process));
+        world.end_after(process, when, end, fault.lasts);
+        self.traps.push(Trap::Process(fault.kind, process));
+    }
+
+    /// Counts what has happened since.
+    fn look_at_traps(&mut self, world: &World) {
+        let is_set = |trap: &mut Trap| match trap {
+            Trap::Process(_, process) => world.is_doomed(*process),
+            Trap::Disk(_, disk, at, fault) => disk.is_scheduled(*at, *fault),
+        };
+        let happened: Vec<Trap> = self.traps.extract_if(.., |trap| !is_set(trap)).collect();
+        for trap in happened {
+            let (Trap::Process(kind, _) | Trap::Disk(kind, ..)) = trap;
+            self.count(kind);
+        }
     }
 
     fn count(&mut self, kind: FaultKind) {
@@ -275,6 +348,11 @@ impl Breaker {
         }
         runs
     }
+}
+
+/// Whether it happens when a process, or a disk, gets there.
+fn is_trap(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::KillAt(..) | FaultKind::PowerCutAt(..) | FaultKind::Disk(..))
 }
 
 /// How a fault changes the disk of a storage, and of which.

@@ -93,6 +93,11 @@ impl Coverage {
         self.count(points::rule(triggers::SKEW));
     }
 
+    /// A storage is lost for good.
+    pub fn lost(&mut self) {
+        self.count(points::rule(triggers::LOST));
+    }
+
     /// Takes in what another run has reached.
     pub fn add(&mut self, other: Self) {
         for (point, count) in other.counts {

@@ -54,7 +54,7 @@ impl Disks {
         }
     }
 
-    /// Storages whose databases are damaged, or of another time.
+    /// Storages whose databases are damaged, of another time, or lost.
     pub(super) fn spoiled(&self) -> &BTreeSet<ProcessId> {
         &self.spoiled
     }
@@ -91,6 +91,18 @@ impl Disks {
             && self.change(world, process, change);
         world.start_now(process);
         is_done
+    }
+
+    /// Forgets a storage that was taken away, if nobody counts on it any more: it is lost.
+    pub(super) fn lose(&mut self, world: &mut World, process: ProcessId) -> bool {
+        let Some(nid) = self.away.get(&process).copied() else { return false };
+        let is_lost = self.is_given_up(world, process, nid);
+        if is_lost {
+            self.away.remove(&process);
+            world.set_disk(process, MemoryDisk::new(self.random.next_u64()));
+            self.spoiled.insert(process);
+        }
+        is_lost
     }
 
     fn change(&mut self, world: &mut World, process: ProcessId, change: Change) -> bool {

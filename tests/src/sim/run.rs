@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use master::Master;
+use model::Random;
 use net::{ErrorCode, Signal};
 use storaged::Storage;
 
@@ -15,6 +16,7 @@ use super::breaker::Breaker;
 use super::broken::Broken;
 use super::check::{self, Databases};
 use super::coverage::{Coverage, Watcher};
+use super::fault;
 use super::history::History;
 use super::nodes::Nodes;
 use super::setting::{Ending, Setting};
@@ -26,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const GLANCE: Duration = Duration::from_millis(100);
 /// When a process that ended by itself is started again.
 pub(super) const RESTART_DELAY: Duration = Duration::from_millis(300);
+/// Time in which others know, durably, that a storage is gone, if they can be told.
+const GIVING_UP: Duration = Duration::from_secs(20);
 /// Time in which storages that have lost their master are in operation again.
 const SETTLING: Duration = Duration::from_secs(5);
 /// What nobody says while nothing goes wrong.
@@ -38,6 +42,9 @@ const REFUSALS: [ErrorCode; 5] = [
 ];
 /// Commits that programs do once faults have stopped.
 const COMMITS_AFTER: u64 = 20;
+/// How much longer a run goes on in which too little went wrong, and with how many faults more.
+const LONGER: Duration = Duration::from_secs(10);
+const MORE: u64 = 10;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -134,6 +141,7 @@ impl<'a> Run<'a> {
         self.start_all();
         self.work();
         self.breaker.heal(&mut self.world);
+        self.lose_storage();
         let wanted =
             (self.history.borrow().commits() + COMMITS_AFTER).max(self.setting.commits_min);
         self.wait("programs commit", |run| run.history.borrow().commits() >= wanted)?;
@@ -187,7 +195,7 @@ impl<'a> Run<'a> {
 
     /// Who has a disk that does what disks do ends when it is told to, and starts again.
     fn ends_for_a_reason(&self) -> Result<(), Broken> {
-        let excused = self.setting.faults.iter().filter_map(|fault| fault.kind.breaks_disk_of());
+        let excused = self.breaker.faults().iter().filter_map(|fault| fault.kind.breaks_disk_of());
         let excused: Vec<ProcessId> = excused.map(|target| self.breaker.process(target)).collect();
         for process in self.nodes.all().into_iter().filter(|one| !excused.contains(one)) {
             if let Some(text) = self.world.ends(process).iter().find(|text| *text != "Stopped") {
@@ -229,9 +237,26 @@ impl<'a> Run<'a> {
         ends
     }
 
-    /// Programs and faults.
+    /// Programs and faults, as long as there were not enough of them.
     fn work(&mut self) {
-        let end = self.setting.duration;
+        let Setting { seed, profile, faults_min, .. } = *self.setting;
+        let mut random = Random::from_seed(seed.rotate_left(32)).split();
+        let mut end = self.setting.duration;
+        self.work_until(end);
+        while self.breaker.count_all(&self.world) < faults_min {
+            let targets = self.setting.targets();
+            let mut faults = fault::choose(&mut random, profile, targets, LONGER, MORE);
+            faults.iter_mut().for_each(|fault| fault.at += end);
+            if faults.iter().any(|fault| fault.kind.fails_reads()) {
+                self.history.borrow_mut().read_fails();
+            }
+            self.breaker.add(faults);
+            end += LONGER;
+            self.work_until(end);
+        }
+    }
+
+    fn work_until(&mut self, end: Duration) {
         while self.world.elapsed() < end {
             let until = self.breaker.next_at().unwrap_or(end).min(end);
             self.world.run(until.saturating_sub(self.world.elapsed()));
@@ -240,6 +265,28 @@ impl<'a> Run<'a> {
                 self.history.borrow_mut().directory_lost();
             }
         }
+    }
+
+    /// One storage never comes back, if others have everything that it has.
+    fn lose_storage(&mut self) {
+        if !self.setting.loses_storage {
+            return;
+        }
+        self.world.run(SETTLING);
+        let mut storages = self.nodes.storages.clone().into_iter();
+        let is_away = |process: &ProcessId| self.breaker.take_away(&mut self.world, *process);
+        let Some(process) = storages.find(is_away) else { return };
+        let end = self.world.elapsed() + GIVING_UP;
+        while !self.breaker.lose(&mut self.world, process) {
+            if self.world.elapsed() > end {
+                // Somebody counts on it who cannot be told, so it has to come back.
+                self.world.start_now(process);
+                return;
+            }
+            self.world.run(GLANCE);
+        }
+        self.world.note("a storage is lost for good");
+        self.coverage.borrow_mut().lost();
     }
 
     fn start_all(&mut self) {

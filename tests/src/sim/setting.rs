@@ -13,8 +13,11 @@ use crate::world::Machines;
 /// Sets what is random about machines apart from what else a seed decides.
 const MACHINES: u64 = 0x6d61_6368_696e_6573;
 
-/// How many faults there are at least, but for some that cannot happen when their time comes.
-const FAULTS_MIN: u64 = 30;
+/// How many faults are chosen at least. Some cannot happen when their time comes.
+const CHOSEN_MIN: u64 = 30;
+
+/// How many faults happen at least.
+const FAULTS_MIN: u64 = 20;
 
 /// Everything that a run depends on, as data: the same setting gives the same run.
 #[derive(Clone, Debug)]
@@ -37,10 +40,14 @@ pub struct Setting {
     pub duration: Duration,
     /// How many commits there are to be, at least.
     pub commits_min: u64,
+    /// How many faults are to happen, at least.
+    pub faults_min: u64,
     /// What machines are like.
     pub machines: Machines,
     /// The only storage with which anything is wrong, in some runs.
     pub damaged: Option<Target>,
+    /// Whether a storage is lost for good, if others have everything that it has.
+    pub loses_storage: bool,
     /// What is tried in the end.
     pub ending: Ending,
 }
@@ -71,6 +78,11 @@ impl Setting {
             setting.damage(&mut random);
         }
         setting.faults.sort_by_key(|fault| fault.at);
+        let is_lost = random.chance(1, 4);
+        setting.loses_storage = is_lost && profile == Profile::All && setting.damaged.is_none();
+        if random.chance(1, 16) {
+            setting.plan.add_huge(&mut random);
+        }
         setting
     }
 
@@ -85,7 +97,8 @@ impl Setting {
         self.ending = Ending::Rest;
     }
 
-    fn targets(&self) -> Targets {
+    /// What faults may concern.
+    pub(super) fn targets(&self) -> Targets {
         let small = |number: usize| u32::try_from(number).expect("a small number");
         let (programs, reader) = (small(self.plan.count()), small(self.plan.reader()));
         Targets { storages: self.storages, programs, reader }
@@ -103,7 +116,7 @@ impl Setting {
         let small = |number: usize| u32::try_from(number).expect("a small number");
         let (programs, reader) = (small(plan.count()), small(plan.reader()));
         let targets = Targets { storages, programs, reader };
-        let count = FAULTS_MIN + random.below(40);
+        let count = CHOSEN_MIN + random.below(40);
         let mut faults = fault::choose(&mut random.split(), profile, targets, duration, count);
         let refuses = random.chance(1, 4);
         faults.extend(fault::choose_failing(&mut random, profile, targets, duration));
@@ -118,8 +131,10 @@ impl Setting {
             faults,
             duration,
             commits_min: 500,
+            faults_min: if profile == Profile::Quiet { 0 } else { FAULTS_MIN },
             machines: Machines::default(),
             damaged: None,
+            loses_storage: false,
             ending: if refuses { Ending::Refusal } else { Ending::Rest },
         }
     }
@@ -138,6 +153,9 @@ impl fmt::Display for Setting {
         let duration = self.duration;
         write!(f, "seed {seed}, profile {profile}: {storages} storages, {replicas} replicas, ")?;
         write!(f, "{partitions} partitions, {plan}, {ways}")?;
+        if self.loses_storage {
+            write!(f, "one storage is lost, ")?;
+        }
         write!(f, "{} faults, {} s", faults.len(), duration.as_secs())
     }
 }

@@ -15,7 +15,12 @@ pub(super) fn shrink(setting: &Setting, rule: &str, time: Duration) -> Setting {
         let broken = run::run(candidate, Tracing::Hash).broken;
         broken.is_some_and(|broken| broken.rule == rule)
     };
+    // Of what it does not need there may be less.
     let mut best = setting.clone();
+    best.faults_min = 0;
+    if !breaks(&best) {
+        best.faults_min = setting.faults_min;
+    }
     shorten(&mut best, end, breaks);
     leave_out_faults(&mut best, end, breaks);
     leave_out_programs(&mut best, end, breaks);
@@ -29,6 +34,7 @@ fn shorten(best: &mut Setting, end: Instant, breaks: impl Fn(&Setting) -> bool) 
         let mut candidate = best.clone();
         candidate.duration /= 2;
         candidate.commits_min /= 2;
+        candidate.faults_min /= 2;
         candidate.faults.retain(|fault| fault.at < candidate.duration);
         if !breaks(&candidate) {
             return;

@@ -54,6 +54,11 @@ impl World {
         self.processes[process.0].doom = Some(Doom { events, delay, end, away });
     }
 
+    /// Whether a process is to end.
+    pub fn is_doomed(&self, process: ProcessId) -> bool {
+        self.processes[process.0].doom.is_some()
+    }
+
     /// Lets a process live that was to end.
     pub fn spare(&mut self, process: ProcessId) {
         self.processes[process.0].doom = None;

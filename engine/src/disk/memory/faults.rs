@@ -134,6 +134,10 @@ impl Plan {
         self.scheduled.push((at, fault));
     }
 
+    pub(super) fn is_scheduled(&self, at: u64, fault: Fault) -> bool {
+        self.scheduled.contains(&(at, fault))
+    }
+
     /// Counts an operation and says what happens to it.
     pub(super) fn operation(&mut self, operation: Operation) -> Option<Fault> {
         let number = self.operations;

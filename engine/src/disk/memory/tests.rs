@@ -289,7 +289,9 @@ fn what_is_scheduled_no_more_does_not_happen() {
     let disk = MemoryDisk::new(1);
     let file = create(&disk, "a");
     disk.schedule(0, Fault::WriteError);
+    assert!(disk.is_scheduled(0, Fault::WriteError));
     disk.clear_schedule();
+    assert!(!disk.is_scheduled(0, Fault::WriteError));
     file.write_at(b"data", 0).unwrap();
 }
 

@@ -9,8 +9,11 @@ use net::{ErrorCode, Message};
 /// What is possible where nothing is checked.
 pub(super) const SKEW: &str = "write skew without a check";
 
+/// Others have what it had.
+pub(super) const LOST: &str = "R19: a storage is lost for good";
+
 /// Rules whose situations are looked for.
-pub(super) const RULES: [&str; 20] = [
+pub(super) const RULES: [&str; 22] = [
     "R1: a commit is completed after a restart",
     "R2: a client is gone while a storage has its transaction locked",
     "R3: the master is asked for an outcome",
@@ -31,6 +34,8 @@ pub(super) const RULES: [&str; 20] = [
     "R22: a client is told of a commit of another",
     "R25: tids are given out after a restart",
     SKEW,
+    "R18: a storage is told to truncate",
+    LOST,
 ];
 
 /// What is known from the packets before.
@@ -167,6 +172,7 @@ fn of_one(from: &str, to: &str, message: &Message) -> Vec<&'static str> {
         Message::Error { code: ErrorCode::NonReadableCell, .. } => RULES[14],
         Message::AcceptIdentification { .. } => RULES[16],
         Message::InvalidateObjects { .. } => RULES[17],
+        Message::Truncate { .. } => RULES[20],
         _ => return Vec::new(),
     };
     vec![rule]

@@ -7,6 +7,8 @@ use super::session::Session;
 
 /// Most objects of a transaction of many.
 const OBJECTS_MAX: u32 = 300;
+/// Most objects of a huge one: more than anybody does at once, or has open.
+const HUGE_MAX: u32 = 6_000;
 /// Most bytes of a large object.
 const LENGTH_MAX: usize = 200_000;
 
@@ -20,6 +22,11 @@ pub(super) async fn round(session: &mut Session) -> Result<(), Error> {
         3 => session.new_oids(5).await.map(drop),
         _ => some(session, 5, 300).await,
     }
+}
+
+/// Commits more new objects than others ever do.
+pub(super) async fn huge_round(session: &mut Session) -> Result<(), Error> {
+    some(session, HUGE_MAX, 20).await
 }
 
 async fn some(session: &mut Session, count_max: u32, length_max: usize) -> Result<(), Error> {

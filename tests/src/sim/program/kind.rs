@@ -24,9 +24,12 @@ pub(crate) enum Kind {
     Walker,
     /// Makes new objects: many, large ones, none.
     Bulk,
+    /// Makes very many new objects at once.
+    Huge,
 }
 
 impl Kind {
+    /// Those that plans choose among.
     pub(crate) const EVERY: [Self; 8] = [
         Self::Bank,
         Self::Logs,
@@ -56,6 +59,7 @@ impl Kind {
             Self::Reader => session.repeat(reader::round).await,
             Self::Walker => session.repeat(walker::round).await,
             Self::Bulk => session.repeat(bulk::round).await,
+            Self::Huge => session.repeat(bulk::huge_round).await,
         }
     }
 }
@@ -71,6 +75,7 @@ impl fmt::Display for Kind {
             Self::Reader => "reader",
             Self::Walker => "walker",
             Self::Bulk => "bulk",
+            Self::Huge => "huge",
         })
     }
 }

@@ -35,6 +35,11 @@ impl Plan {
         Self { programs: programs.into_iter().map(|kind| (kind, random.next_u64())).collect() }
     }
 
+    /// Adds a program that makes huge transactions.
+    pub fn add_huge(&mut self, random: &mut Random) {
+        self.programs.push((Kind::Huge, random.next_u64()));
+    }
+
     /// How many programs.
     pub fn count(&self) -> usize {
         self.programs.len()
