@@ -1,5 +1,7 @@
 //! New objects: many at once, large ones, none at all.
 
+use std::time::Duration;
+
 use client::Error;
 use model::Tid;
 
@@ -8,7 +10,10 @@ use super::session::Session;
 /// Most objects of a transaction of many.
 const OBJECTS_MAX: u32 = 300;
 /// Most objects of a huge one: more than anybody does at once, or has open.
-const HUGE_MAX: u32 = 6_000;
+const HUGE_MAX: u32 = 4_000;
+/// Time between huge ones. Whoever checks after each event whether what is locked is right takes
+/// long with them.
+const HUGE_REST: Duration = Duration::from_secs(20);
 /// Most bytes of a large object.
 const LENGTH_MAX: usize = 200_000;
 
@@ -26,6 +31,7 @@ pub(super) async fn round(session: &mut Session) -> Result<(), Error> {
 
 /// Commits more new objects than others ever do.
 pub(super) async fn huge_round(session: &mut Session) -> Result<(), Error> {
+    session.pause(HUGE_REST).await;
     some(session, HUGE_MAX, 20).await
 }
 

@@ -106,8 +106,13 @@ impl Session {
     pub(super) async fn hesitate(&mut self) {
         if self.random.chance(1, 3) {
             let pause = Duration::from_millis(self.random.below(HESITATION_MAX_MS));
-            self.desk.wait_until(self.desk.now() + pause).await;
+            self.pause(pause).await;
         }
+    }
+
+    /// Waits for some time.
+    pub(super) async fn pause(&self, time: Duration) {
+        self.desk.wait_until(self.desk.now() + time).await;
     }
 
     pub(super) fn history(&self) -> &Rc<RefCell<History>> {
