@@ -341,12 +341,13 @@ impl Breaker {
     }
 
     fn lose_master(&mut self, world: &mut World, fault: Fault) -> bool {
-        let runs = self.stop(world, Target::Master, fault, World::kill);
-        if runs {
+        let happens =
+            self.disks.ids_are_known(world) && self.stop(world, Target::Master, fault, World::kill);
+        if happens {
             world.set_disk(self.nodes.master, MemoryDisk::new(self.random.next_u64()));
             self.lost_directory = true;
         }
-        runs
+        happens
     }
 }
 

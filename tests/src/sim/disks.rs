@@ -123,6 +123,28 @@ impl Disks {
         true
     }
 
+    /// Whether each storage that a cluster counts on knows its own id, durably. In a first start
+    /// that is interrupted only the log of the master has it: without that, somebody has to tell
+    /// the storage (`--nid`).
+    pub(super) fn ids_are_known(&self, world: &mut World) -> bool {
+        let mut known = BTreeSet::new();
+        let mut tables = Vec::new();
+        tables.extend(
+            world.machine::<Master>(self.nodes.master).and_then(|one| one.table().cloned()),
+        );
+        for process in &self.nodes.storages {
+            // On damaged ones nobody counts.
+            let disk = world.disk(*process);
+            tables.extend(table_on(&disk.keep_all()).unwrap_or_default());
+            known.extend(nid_on(&disk.lose_all_unsynced()).unwrap_or_default());
+        }
+        let newest = tables.iter().max_by_key(|table| table.id());
+        newest.is_none_or(|table| {
+            let mut partitions = table.partitions().iter();
+            partitions.all(|partition| table.readable(partition).all(|nid| known.contains(&nid)))
+        })
+    }
+
     /// Flips bits of a storage's disk.
     pub(super) fn damage(&mut self, world: &World, process: ProcessId) {
         let disk = world.disk(process).clone();
@@ -166,7 +188,7 @@ impl Disks {
         let master = table_of_master(world, self.nodes.master);
         let mut others = self.others(process);
         master.is_some_and(|table| !is_readable(&table))
-            && others.all(|other| match durable_table(world.disk(other)) {
+            && others.all(|other| match table_on(&world.disk(other).lose_all_unsynced()) {
                 Ok(table) => table.is_none_or(|table| !is_readable(&table)),
                 Err(_) => false,
             })
@@ -180,9 +202,15 @@ fn table_of_master(world: &mut World, process: ProcessId) -> Option<PartitionTab
     master.table().filter(|_| is_settled).cloned()
 }
 
-/// The table on a disk, after everything was lost that was not synced.
-fn durable_table(disk: &MemoryDisk) -> Result<Option<PartitionTable>, engine::Error> {
-    let engine = open_database(&disk.lose_all_unsynced())?;
+/// The table on a disk.
+fn table_on(disk: &MemoryDisk) -> Result<Option<PartitionTable>, engine::Error> {
+    let engine = open_database(disk)?;
     let bytes = engine.metadata().get(MetadataKey::PartitionTable);
     Ok(bytes.and_then(|bytes| PartitionTable::from_bytes(bytes).ok()))
+}
+
+/// The id of the storage whose disk it is.
+fn nid_on(disk: &MemoryDisk) -> Result<Option<Nid>, engine::Error> {
+    let nid = open_database(disk)?.metadata().get_u32(MetadataKey::Nid);
+    Ok(nid.map(|nid| Nid::new(nid.cast_signed())))
 }
