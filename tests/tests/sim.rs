@@ -47,8 +47,12 @@ fn named_seeds_break_no_rule() {
     for (seed, profile) in NAMED {
         // They are older than machines that are not alike.
         let setting = Setting::choose_alike(seed, profile);
-        let broken = run(&setting, Tracing::Hash).broken;
-        assert_eq!(broken, None, "{setting}");
+        let outcome = run(&setting, Tracing::Hash);
+        assert_eq!(outcome.broken, None, "{setting}");
+        let figures = outcome.figures;
+        let faults: u64 = figures.faults.values().sum();
+        assert!(figures.elapsed >= Duration::from_secs(60) && figures.commits >= 500, "{setting}");
+        assert!(faults >= 20 || profile == Profile::Quiet, "{faults} faults: {setting}");
     }
 }
 

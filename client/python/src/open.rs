@@ -13,7 +13,7 @@ use pyo3::types::PyString;
 use crate::backend::Backend;
 use crate::delivery::Delivery;
 use crate::failure;
-use crate::process::wait;
+use crate::process::{hold_at_end, wait};
 use crate::storage::Inner;
 
 /// How often it is looked whether the user interrupts, while a cluster is looked for.
@@ -147,7 +147,10 @@ fn interruptible<T: Send + 'static>(
         let receiver = &mut receiver;
         match wait(py, move || receiver.recv_timeout(SIGNALS_INTERVAL))? {
             Ok(opened) => return opened.map_err(|error| failure::of_client(py, error)),
-            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Timeout) => {
+                py.check_signals()?;
+                hold_at_end(py);
+            }
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(failure::raise(py, "InternalError", ("opening panicked",)));
             }

@@ -18,13 +18,22 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 static WAITING: Mutex<Waiting> = Mutex::new(Waiting { calls: 0, at_end: 0 });
 static IDLE: Condvar = Condvar::new();
 
-/// How long a thread that finds its storage closed by the end of the interpreter is held, if the
-/// interpreter does not end: who ends it may wait for a lock that the thread has.
+/// How long threads that find their storages closed by the end of the interpreter are held, if it
+/// does not end: who ends it may wait for something that such a thread has.
 const HELD_FOR: Duration = Duration::from_secs(5);
 
-/// The thread that ends the interpreter, once it does.
-static ENDING: Mutex<Option<ThreadId>> = Mutex::new(None);
+static END: Mutex<End> = Mutex::new(End::NotYet);
 static HELD: Condvar = Condvar::new();
+
+/// How the interpreter ends.
+#[derive(Clone, Copy)]
+enum End {
+    NotYet,
+    /// By this thread; others that find their storages closed are held.
+    By(ThreadId),
+    /// It takes so long that nobody is held any more.
+    Late,
+}
 
 struct Waiting {
     /// Calls under way.
@@ -54,31 +63,31 @@ pub(crate) fn after_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     // Who waited is not in this process, and it does not end because its parent does.
     *waiting() = Waiting { calls: 0, at_end: 0 };
-    *ending() = None;
+    *end() = End::NotYet;
 }
 
 /// Called when the interpreter ends, before storages are closed.
 #[pyfunction]
 #[pyo3(name = "_begin_end")]
 pub(crate) fn begin_end() {
-    *ending() = Some(thread::current().id());
+    *end() = End::By(thread::current().id());
 }
 
 /// Holds a thread that finds its storage closed because the interpreter ends. What it would do with
 /// an exception, write a traceback mostly, is what an interpreter that ends may die of.
 pub(crate) fn hold_at_end(py: Python<'_>) {
-    if ending().is_none_or(|thread| thread == thread::current().id()) {
-        return;
+    match *end() {
+        End::By(thread) if thread != thread::current().id() => {}
+        _ => return,
     }
     py.detach(|| {
-        let hold = || {
-            drop(HELD.wait_timeout_while(ending(), HELD_FOR, |ending| ending.is_some()));
-        };
-        hold();
-        // Who waits for the interpreter's lock when it is over dies of it, in the midst of this.
+        drop(HELD.wait_timeout_while(end(), HELD_FOR, |end| matches!(end, End::By(_))));
+        // There is nothing to come back to when the interpreter is over.
         while Python::try_attach(|_| ()).is_none() {
-            hold();
+            drop(HELD.wait_timeout_while(end(), HELD_FOR, |_| true));
         }
+        *end() = End::Late;
+        HELD.notify_all();
     });
 }
 
@@ -123,8 +132,8 @@ impl Drop for Call {
     }
 }
 
-fn ending() -> MutexGuard<'static, Option<ThreadId>> {
-    ENDING.lock().unwrap_or_else(PoisonError::into_inner)
+fn end() -> MutexGuard<'static, End> {
+    END.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn waiting() -> MutexGuard<'static, Waiting> {

@@ -146,7 +146,9 @@ impl Storage {
     #[pyo3(name = "close")]
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         // What belongs to the parent of a fork is the parent's to close.
-        let Ok(inner) = self.inner(py) else { return Ok(()) };
+        let Some(inner) = self.inner.as_ref().filter(|_| self.generation == generation()) else {
+            return Ok(());
+        };
         if inner.is_closed.swap(true, Ordering::Relaxed) {
             return Ok(());
         }

@@ -32,8 +32,8 @@ type Act = fn(&mut World, ProcessId, ProcessId);
 
 /// What happens in the middle of what a process does.
 enum Trap {
-    /// The process ends.
-    Process(FaultKind, ProcessId),
+    /// The process ends, as it has so many times before.
+    Process(FaultKind, ProcessId, u64),
     /// An operation of a disk, or a read, from this number on, fails.
     Disk(FaultKind, MemoryDisk, u64, DiskFault),
 }
@@ -76,9 +76,9 @@ impl Breaker {
         &self.faults
     }
 
-    /// Ends a storage for good, if others have everything that it has.
+    /// Ends a storage that is of use for good, if others have everything that it has.
     pub(super) fn take_away(&mut self, world: &mut World, process: ProcessId) -> bool {
-        self.disks.take_away(world, process)
+        self.disks.is_of_use(world, process) && self.disks.take_away(world, process)
     }
 
     /// Whether nobody counts any more on a storage that was taken away: then it is lost.
@@ -100,6 +100,9 @@ impl Breaker {
     /// More faults to come.
     pub(super) fn add(&mut self, faults: Vec<Fault>) {
         for fault in faults {
+            if matches!(fault.kind, FaultKind::OldDisk(_)) {
+                self.due.insert((fault.at / 2, self.faults.len()), Step::Copy);
+            }
             self.due.insert((fault.at, self.faults.len()), Step::Begin);
             self.faults.push(fault);
         }
@@ -244,20 +247,20 @@ impl Breaker {
         let process = self.process(target);
         // What was to happen to it before either has, or never will.
         self.look_at_traps(world);
-        self.traps.retain(|trap| !matches!(trap, Trap::Process(_, other) if *other == process));
+        self.traps.retain(|trap| !matches!(trap, Trap::Process(_, other, _) if *other == process));
         world.end_after(process, when, end, fault.lasts);
-        self.traps.push(Trap::Process(fault.kind, process));
+        self.traps.push(Trap::Process(fault.kind, process, world.dooms(process)));
     }
 
     /// Counts what has happened since.
     fn look_at_traps(&mut self, world: &World) {
         let is_set = |trap: &mut Trap| match trap {
-            Trap::Process(_, process) => world.is_doomed(*process),
+            Trap::Process(_, process, before) => world.dooms(*process) == *before,
             Trap::Disk(_, disk, at, fault) => disk.is_scheduled(*at, *fault),
         };
         let happened: Vec<Trap> = self.traps.extract_if(.., |trap| !is_set(trap)).collect();
         for trap in happened {
-            let (Trap::Process(kind, _) | Trap::Disk(kind, ..)) = trap;
+            let (Trap::Process(kind, ..) | Trap::Disk(kind, ..)) = trap;
             self.count(kind);
         }
     }

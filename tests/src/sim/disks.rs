@@ -64,6 +64,14 @@ impl Disks {
         self.copies.insert(copy, world.disk(process).crash_image(self.random.next_u64()));
     }
 
+    /// Whether a cluster has use for what is on the disk of a storage.
+    pub(super) fn is_of_use(&self, world: &mut World, process: ProcessId) -> bool {
+        let nid = world.machine::<Storage>(process).and_then(|storage| storage.nid());
+        let table = table_of_master(world, self.nodes.master);
+        let (Some(nid), Some(table)) = (nid, table) else { return false };
+        !self.spoiled.contains(&process) && has_readable(&table, nid)
+    }
+
     /// Ends a storage, to change its disk, if others have everything that it has.
     pub(super) fn take_away(&mut self, world: &mut World, process: ProcessId) -> bool {
         let Some(nid) = world.machine::<Storage>(process).and_then(|storage| storage.nid()) else {
@@ -124,8 +132,8 @@ impl Disks {
     }
 
     /// Whether each storage that a cluster counts on knows its own id, durably. In a first start
-    /// that is interrupted only the log of the master has it: without that, somebody has to tell
-    /// the storage (`--nid`).
+    /// that is interrupted only the log of the master has it, and without that an operator has to
+    /// start the cluster without that storage, or anew.
     pub(super) fn ids_are_known(&self, world: &mut World) -> bool {
         let mut known = BTreeSet::new();
         let mut tables = Vec::new();
@@ -133,10 +141,14 @@ impl Disks {
             world.machine::<Master>(self.nodes.master).and_then(|one| one.table().cloned()),
         );
         for process in &self.nodes.storages {
-            // On damaged ones nobody counts.
             let disk = world.disk(*process);
-            tables.extend(table_on(&disk.keep_all()).unwrap_or_default());
-            known.extend(nid_on(&disk.lose_all_unsynced()).unwrap_or_default());
+            let (all, durable) = (disk.keep_all(), disk.lose_all_unsynced());
+            for image in [&all, &durable] {
+                image.set_capacity(None);
+            }
+            // On damaged ones nobody counts.
+            tables.extend(table_on(&all).unwrap_or_default());
+            known.extend(nid_on(&durable).unwrap_or_default());
         }
         let newest = tables.iter().max_by_key(|table| table.id());
         newest.is_none_or(|table| {
@@ -181,10 +193,7 @@ impl Disks {
 
     /// Whether all others know, durably, that a storage has no readable cell.
     fn is_given_up(&self, world: &mut World, process: ProcessId, nid: Nid) -> bool {
-        let is_readable = |table: &PartitionTable| {
-            let mut partitions = table.partitions().iter();
-            partitions.any(|partition| table.readable(partition).any(|readable| readable == nid))
-        };
+        let is_readable = |table: &PartitionTable| has_readable(table, nid);
         let master = table_of_master(world, self.nodes.master);
         let mut others = self.others(process);
         master.is_some_and(|table| !is_readable(&table))
@@ -200,6 +209,11 @@ fn table_of_master(world: &mut World, process: ProcessId) -> Option<PartitionTab
     let master = world.machine::<Master>(process)?;
     let is_settled = master.state() == ClusterState::Running && !master.is_writing();
     master.table().filter(|_| is_settled).cloned()
+}
+
+fn has_readable(table: &PartitionTable, nid: Nid) -> bool {
+    let mut partitions = table.partitions().iter();
+    partitions.any(|partition| table.readable(partition).any(|readable| readable == nid))
 }
 
 /// The table on a disk.

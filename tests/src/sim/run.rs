@@ -16,7 +16,7 @@ use super::breaker::Breaker;
 use super::broken::Broken;
 use super::check::{self, Databases};
 use super::coverage::{Coverage, Watcher};
-use super::fault;
+use super::fault::{self, Fault};
 use super::history::History;
 use super::nodes::Nodes;
 use super::setting::{Ending, Setting};
@@ -59,6 +59,8 @@ pub struct Outcome {
     pub coverage: Coverage,
     /// The rule that does not hold, if any.
     pub broken: Option<Broken>,
+    /// What was to go wrong, and what was added as that was too little.
+    pub faults: Vec<Fault>,
 }
 
 /// What is told of a run.
@@ -107,7 +109,8 @@ pub fn run(setting: &Setting, tracing: Tracing) -> Outcome {
     };
     let (trace, trace_hash) = (run.world.trace(), run.world.trace_hash());
     let coverage = run.coverage.take();
-    Outcome { figures, trace, trace_hash, coverage, broken }
+    let faults = run.breaker.faults().to_vec();
+    Outcome { figures, trace, trace_hash, coverage, broken, faults }
 }
 
 pub(super) struct Run<'a> {
@@ -209,8 +212,9 @@ impl<'a> Run<'a> {
     /// Where nothing goes wrong but with the disk of one storage, all others keep all their cells,
     /// and nobody is refused.
     fn stays_whole(&self, databases: &Databases) -> Result<(), Broken> {
-        let mut faults = self.setting.faults.iter();
-        if !faults.all(|fault| self.setting.damaged.is_some_and(|one| fault.kind.is_of(one))) {
+        let mut faults = self.breaker.faults().iter();
+        let is_calm = |fault: &Fault| self.setting.damaged.is_some_and(|one| fault.kind.is_of(one));
+        if self.setting.loses_storage || !faults.all(is_calm) {
             return Ok(());
         }
         databases.keep_all_cells()?;
@@ -250,6 +254,7 @@ impl<'a> Run<'a> {
             if faults.iter().any(|fault| fault.kind.fails_reads()) {
                 self.history.borrow_mut().read_fails();
             }
+            self.history.borrow_mut().fault();
             self.breaker.add(faults);
             end += LONGER;
             self.work_until(end);
@@ -276,6 +281,7 @@ impl<'a> Run<'a> {
         let mut storages = self.nodes.storages.clone().into_iter();
         let is_away = |process: &ProcessId| self.breaker.take_away(&mut self.world, *process);
         let Some(process) = storages.find(is_away) else { return };
+        self.history.borrow_mut().fault();
         let end = self.world.elapsed() + GIVING_UP;
         while !self.breaker.lose(&mut self.world, process) {
             if self.world.elapsed() > end {

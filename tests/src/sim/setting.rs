@@ -78,7 +78,7 @@ impl Setting {
             setting.damage(&mut random);
         }
         setting.faults.sort_by_key(|fault| fault.at);
-        let is_lost = random.chance(1, 4);
+        let is_lost = random.chance(1, 8);
         setting.loses_storage = is_lost && profile == Profile::All && setting.damaged.is_none();
         if random.chance(1, 64) {
             setting.plan.add_huge(&mut random);

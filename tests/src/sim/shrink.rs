@@ -15,17 +15,31 @@ pub(super) fn shrink(setting: &Setting, rule: &str, time: Duration) -> Setting {
         let broken = run::run(candidate, Tracing::Hash).broken;
         broken.is_some_and(|broken| broken.rule == rule)
     };
-    // Of what it does not need there may be less.
     let mut best = setting.clone();
-    best.faults_min = 0;
-    if !breaks(&best) {
-        best.faults_min = setting.faults_min;
-    }
+    // What was added during the run is as good as what was there before, if it breaks all the same.
+    let faults = run::run(setting, Tracing::Hash).faults;
+    try_it(&mut best, breaks, |candidate| {
+        candidate.faults = faults;
+        candidate.faults_min = 0;
+    });
+    try_it(&mut best, breaks, |candidate| candidate.loses_storage = false);
     shorten(&mut best, end, breaks);
     leave_out_faults(&mut best, end, breaks);
     leave_out_programs(&mut best, end, breaks);
     leave_out_faults(&mut best, end, breaks);
     best
+}
+
+fn try_it(
+    best: &mut Setting,
+    breaks: impl Fn(&Setting) -> bool,
+    change: impl FnOnce(&mut Setting),
+) {
+    let mut candidate = best.clone();
+    change(&mut candidate);
+    if breaks(&candidate) {
+        *best = candidate;
+    }
 }
 
 /// Ends it earlier, by halves.

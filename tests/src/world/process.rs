@@ -78,6 +78,8 @@ pub(super) struct Process {
     pub(super) ends: Vec<String>,
     /// How it is going to end.
     pub(super) doom: Option<Doom>,
+    /// How often it ended in that way.
+    pub(super) dooms: u64,
 }
 
 /// An end that is to come.
@@ -118,6 +120,7 @@ impl Process {
             exit: None,
             ends: Vec::new(),
             doom: None,
+            dooms: 0,
         }
     }
 

@@ -54,9 +54,9 @@ impl World {
         self.processes[process.0].doom = Some(Doom { events, delay, end, away });
     }
 
-    /// Whether a process is to end.
-    pub fn is_doomed(&self, process: ProcessId) -> bool {
-        self.processes[process.0].doom.is_some()
+    /// How often a process has ended after so many events.
+    pub fn dooms(&self, process: ProcessId) -> u64 {
+        self.processes[process.0].dooms
     }
 
     /// Lets a process live that was to end.
@@ -83,6 +83,7 @@ impl World {
 
     pub(super) fn carry_out_doom(&mut self, process: ProcessId) {
         if let Some(Doom { end, away, .. }) = self.processes[process.0].doom.take() {
+            self.processes[process.0].dooms += 1;
             end(self, process);
             self.start_after(process, away);
         }

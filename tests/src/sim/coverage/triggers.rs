@@ -13,7 +13,7 @@ pub(super) const SKEW: &str = "write skew without a check";
 pub(super) const LOST: &str = "R19: a storage is lost for good";
 
 /// Rules whose situations are looked for.
-pub(super) const RULES: [&str; 22] = [
+pub(super) const RULES: [&str; 23] = [
     "R1: a commit is completed after a restart",
     "R2: a client is gone while a storage has its transaction locked",
     "R3: the master is asked for an outcome",
@@ -36,7 +36,11 @@ pub(super) const RULES: [&str; 22] = [
     SKEW,
     "R18: a storage is told to truncate",
     LOST,
+    "R10: a huge transaction is voted",
 ];
+
+/// As many objects are more than is done at once.
+const HUGE: usize = 1_500;
 
 /// What is known from the packets before.
 #[derive(Debug, Default)]
@@ -173,6 +177,7 @@ fn of_one(from: &str, to: &str, message: &Message) -> Vec<&'static str> {
         Message::AcceptIdentification { .. } => RULES[16],
         Message::InvalidateObjects { .. } => RULES[17],
         Message::Truncate { .. } => RULES[20],
+        Message::AskStoreTransaction { oids, .. } if oids.len() >= HUGE => RULES[22],
         _ => return Vec::new(),
     };
     vec![rule]

@@ -32,6 +32,9 @@ pub(super) async fn round(session: &mut Session) -> Result<(), Error> {
 /// Commits more new objects than others ever do.
 pub(super) async fn huge_round(session: &mut Session) -> Result<(), Error> {
     session.pause(HUGE_REST).await;
+    if session.history().borrow().has_ended() {
+        return Ok(());
+    }
     some(session, HUGE_MAX, 20).await
 }
 
