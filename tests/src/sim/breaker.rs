@@ -86,6 +86,11 @@ impl Breaker {
         self.disks.lose(world, process)
     }
 
+    /// Starts a storage again that was taken away and is not lost.
+    pub(super) fn leave(&mut self, world: &mut World, process: ProcessId) {
+        self.disks.leave(world, process);
+    }
+
     /// How many faults have happened, by kind.
     pub(super) fn counts(&self) -> &BTreeMap<&'static str, u64> {
         &self.counts
@@ -161,7 +166,9 @@ impl Breaker {
             world.delay_disk(process, Duration::ZERO);
             world.drift(process, 0);
             world.spare(process);
-            world.start_now(process);
+            if !self.disks.is_lost(process) {
+                world.start_now(process);
+            }
         }
     }
 

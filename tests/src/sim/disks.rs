@@ -41,6 +41,8 @@ pub(super) struct Disks {
     copies: BTreeMap<usize, MemoryDisk>,
     /// Storages whose databases are not what they committed.
     spoiled: BTreeSet<ProcessId>,
+    /// Storages that never come back.
+    lost: BTreeSet<ProcessId>,
 }
 
 impl Disks {
@@ -51,6 +53,7 @@ impl Disks {
             away: BTreeMap::new(),
             copies: BTreeMap::new(),
             spoiled: BTreeSet::new(),
+            lost: BTreeSet::new(),
         }
     }
 
@@ -109,8 +112,20 @@ impl Disks {
             self.away.remove(&process);
             world.set_disk(process, MemoryDisk::new(self.random.next_u64()));
             self.spoiled.insert(process);
+            self.lost.insert(process);
         }
         is_lost
+    }
+
+    /// Whether a storage never comes back.
+    pub(super) fn is_lost(&self, process: ProcessId) -> bool {
+        self.lost.contains(&process)
+    }
+
+    /// Starts a storage again that was taken away and that somebody counts on.
+    pub(super) fn leave(&mut self, world: &mut World, process: ProcessId) {
+        self.away.remove(&process);
+        world.start_now(process);
     }
 
     fn change(&mut self, world: &mut World, process: ProcessId, change: Change) -> bool {

@@ -144,7 +144,6 @@ impl<'a> Run<'a> {
         self.start_all();
         self.work();
         self.breaker.heal(&mut self.world);
-        self.lose_storage();
         let wanted =
             (self.history.borrow().commits() + COMMITS_AFTER).max(self.setting.commits_min);
         self.wait("programs commit", |run| run.history.borrow().commits() >= wanted)?;
@@ -214,7 +213,7 @@ impl<'a> Run<'a> {
     fn stays_whole(&self, databases: &Databases) -> Result<(), Broken> {
         let mut faults = self.breaker.faults().iter();
         let is_calm = |fault: &Fault| self.setting.damaged.is_some_and(|one| fault.kind.is_of(one));
-        if self.setting.loses_storage || !faults.all(is_calm) {
+        if self.setting.loses_storage_at.is_some() || !faults.all(is_calm) {
             return Ok(());
         }
         databases.keep_all_cells()?;
@@ -246,6 +245,10 @@ impl<'a> Run<'a> {
         let Setting { seed, profile, faults_min, .. } = *self.setting;
         let mut random = Random::from_seed(seed.rotate_left(32)).split();
         let mut end = self.setting.duration;
+        if let Some(at) = self.setting.loses_storage_at.filter(|at| *at < end) {
+            self.work_until(at);
+            self.lose_storage();
+        }
         self.work_until(end);
         while self.breaker.count_all(&self.world) < faults_min {
             let targets = self.setting.targets();
@@ -274,10 +277,6 @@ impl<'a> Run<'a> {
 
     /// One storage never comes back, if others have everything that it has.
     fn lose_storage(&mut self) {
-        if !self.setting.loses_storage {
-            return;
-        }
-        self.world.run(SETTLING);
         let mut storages = self.nodes.storages.clone().into_iter();
         let is_away = |process: &ProcessId| self.breaker.take_away(&mut self.world, *process);
         let Some(process) = storages.find(is_away) else { return };
@@ -286,10 +285,9 @@ impl<'a> Run<'a> {
         while !self.breaker.lose(&mut self.world, process) {
             if self.world.elapsed() > end {
                 // Somebody counts on it who cannot be told, so it has to come back.
-                self.world.start_now(process);
-                return;
+                return self.breaker.leave(&mut self.world, process);
             }
-            self.world.run(GLANCE);
+            self.work_until(self.world.elapsed() + GLANCE);
         }
         self.world.note("a storage is lost for good");
         self.coverage.borrow_mut().lost();

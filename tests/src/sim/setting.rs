@@ -16,6 +16,11 @@ const MACHINES: u64 = 0x6d61_6368_696e_6573;
 /// How many faults are chosen at least. Some cannot happen when their time comes.
 const CHOSEN_MIN: u64 = 30;
 
+/// When a storage is lost for good: while others have what it has, which gets rare. What is out of
+/// date once stays so.
+const LOST_MIN_MS: u64 = 1_000;
+const LOST_MAX_MS: u64 = 15_000;
+
 /// How many faults happen at least.
 const FAULTS_MIN: u64 = 20;
 
@@ -46,8 +51,8 @@ pub struct Setting {
     pub machines: Machines,
     /// The only storage with which anything is wrong, in some runs.
     pub damaged: Option<Target>,
-    /// Whether a storage is lost for good, if others have everything that it has.
-    pub loses_storage: bool,
+    /// When a storage is lost for good, if others have everything that it has.
+    pub loses_storage_at: Option<Duration>,
     /// What is tried in the end.
     pub ending: Ending,
 }
@@ -79,7 +84,10 @@ impl Setting {
         }
         setting.faults.sort_by_key(|fault| fault.at);
         let is_lost = random.chance(1, 8);
-        setting.loses_storage = is_lost && profile == Profile::All && setting.damaged.is_none();
+        let at = Duration::from_millis(LOST_MIN_MS + random.below(LOST_MAX_MS - LOST_MIN_MS));
+        if is_lost && profile == Profile::All && setting.damaged.is_none() {
+            setting.loses_storage_at = Some(at);
+        }
         if random.chance(1, 64) {
             setting.plan.add_huge(&mut random);
         }
@@ -134,7 +142,7 @@ impl Setting {
             faults_min: if profile == Profile::Quiet { 0 } else { FAULTS_MIN },
             machines: Machines::default(),
             damaged: None,
-            loses_storage: false,
+            loses_storage_at: None,
             ending: if refuses { Ending::Refusal } else { Ending::Rest },
         }
     }
@@ -153,8 +161,8 @@ impl fmt::Display for Setting {
         let duration = self.duration;
         write!(f, "seed {seed}, profile {profile}: {storages} storages, {replicas} replicas, ")?;
         write!(f, "{partitions} partitions, {plan}, {ways}")?;
-        if self.loses_storage {
-            write!(f, "one storage is lost, ")?;
+        if let Some(at) = self.loses_storage_at {
+            write!(f, "a storage is lost after {:.1} s, ", at.as_secs_f64())?;
         }
         write!(f, "{} faults, {} s", faults.len(), duration.as_secs())
     }

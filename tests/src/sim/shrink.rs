@@ -22,7 +22,7 @@ pub(super) fn shrink(setting: &Setting, rule: &str, time: Duration) -> Setting {
         candidate.faults = faults;
         candidate.faults_min = 0;
     });
-    try_it(&mut best, breaks, |candidate| candidate.loses_storage = false);
+    try_it(&mut best, breaks, |candidate| candidate.loses_storage_at = None);
     shorten(&mut best, end, breaks);
     leave_out_faults(&mut best, end, breaks);
     leave_out_programs(&mut best, end, breaks);

@@ -32,18 +32,11 @@ const CLIENTS: &str = "clients are disconnected when the cluster does not run an
 const DROPPED: &str = "nobody drops a storage, and all are pending first";
 
 /// Points that are reached now and then, with what leads there.
-pub(super) const RARE: &[(&str, &str)] = &[
-    (
-        "node STORAGE UNKNOWN > DOWN",
-        "a master that lost its log has forgotten an empty storage that it gave an id, and learns \
-         then that the table has another one with it, which is away",
-    ),
-    (
-        "rule R19: a storage is lost for good",
-        "after all faults, which have left few partitions with two readable cells: what is out of \
-         date once stays so",
-    ),
-];
+pub(super) const RARE: &[(&str, &str)] = &[(
+    "node STORAGE UNKNOWN > DOWN",
+    "a master that lost its log has forgotten an empty storage that it gave an id, and learns then \
+     that the table has another one with it, which is away",
+)];
 
 /// Points, or the beginnings of some, that cannot be reached, with the reason.
 pub(super) const UNREACHABLE: &[(&str, &str)] = &[

@@ -36,7 +36,7 @@ pub(super) const RULES: [&str; 23] = [
     SKEW,
     "R18: a storage is told to truncate",
     LOST,
-    "R10: a huge transaction is voted",
+    "R9: a huge transaction is voted",
 ];
 
 /// As many objects are more than is done at once.
